@@ -1,0 +1,46 @@
+//! What is known about spaces, without any of their content: the port that the gate looks through.
+
+use jiff::Timestamp;
+
+use crate::Result;
+use crate::audit::SystemEntry;
+use crate::auth::{KeyId, KeyRecord};
+use crate::id::Identity;
+use crate::scope::Chamber;
+
+/// How somebody stands with the directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Their space, if they have one.
+    pub space: Option<Chamber>,
+    /// Whether it is open to them.
+    pub state: State,
+    /// Credentials issued at or before this moment are void: the moment of their last erasure.
+    pub not_before: Option<Timestamp>,
+}
+
+/// Whether a space is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It is, or would be.
+    Open,
+    /// An operator has shut it for now.
+    Suspended,
+    /// It is being destroyed.
+    Erasing,
+}
+
+/// The directory as the gate sees it. Each call is one transaction and sees what every process on the data has done.
+pub trait Directory: Send + Sync {
+    /// How somebody stands.
+    fn find(&self, identity: &Identity) -> Result<Standing>;
+
+    /// Gives somebody a space: the one they have, or a new one. One row; no file.
+    fn provision(&self, identity: &Identity) -> Result<Chamber>;
+
+    /// The key with this id.
+    fn key(&self, id: &KeyId) -> Result<Option<KeyRecord>>;
+
+    /// Writes one entry into the installation's chain and returns when it is durable.
+    fn record(&self, entry: SystemEntry) -> Result<()>;
+}

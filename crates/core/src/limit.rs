@@ -1,0 +1,76 @@
+//! Every bound on what comes in: the number, its unit and the reason, in one table.
+//!
+//! A bound is where an input stops being a use and starts being an attack on everybody else's share of the machine.
+
+use crate::{Code, Error, Result};
+
+/// One bound.
+#[derive(Clone, Copy, Debug)]
+pub struct Bound {
+    /// What is bounded, as the error says it.
+    pub name: &'static str,
+    /// The largest value that passes.
+    pub max: usize,
+    /// What is counted.
+    pub unit: &'static str,
+    /// Why there is a bound, and why here.
+    pub reason: &'static str,
+}
+
+impl Bound {
+    /// Passes `amount`, or says what the bound is.
+    pub fn check(&self, amount: usize) -> Result<()> {
+        if amount <= self.max {
+            return Ok(());
+        }
+        let Bound { name, max, unit, .. } = self;
+        Err(Error::new(Code::TooLarge, format!("{name}: {amount} {unit}, and at most {max} are taken.")))
+    }
+}
+
+macro_rules! bounds {
+    ($($constant:ident = $name:literal, $max:expr, $unit:literal, $reason:literal;)*) => {
+        $(#[doc = concat!($name, ", in ", $unit, ". ", $reason)]
+        pub const $constant: Bound = Bound { name: $name, max: $max, unit: $unit, reason: $reason };)*
+        /// All of them, for the documentation and for the test that tries each at its edge.
+        pub const ALL: &[Bound] = &[$($constant),*];
+    };
+}
+
+bounds! {
+    SUBJECT_BYTES = "user id", 255, "bytes", "Longer than any identity provider issues; a key of every directory look-up.";
+    ISSUER_BYTES = "issuer", 1024, "bytes", "An issuer is a URL.";
+    TOKEN_BYTES = "credential", 8 * 1024, "bytes", "Checked before any parsing: a 10 MB token costs 150 ms of CPU to refuse.";
+    HEADER_BYTES = "request head", 16 * 1024, "bytes", "A request line and headers; kept per connection while it is read.";
+    BODY_BYTES = "request body", 16 * 1024 * 1024, "bytes", "A full batch with vectors of 1,536 dimensions as JSON.";
+    JSON_DEPTH = "JSON nesting", 32, "levels", "Parsers and stored paths recurse once per level.";
+    BATCH = "memories in one request", 1000, "memories", "One transaction, one sync, one writer's turn.";
+    MEMORY_BYTES = "memory", 64 * 1024, "bytes", "A memory is a statement; a longer text is a document.";
+    LABEL_BYTES = "agent_id, run_id, app_id or category", 255, "bytes", "Labels are matched exactly and shown in lists.";
+    CATEGORIES = "categories", 32, "categories", "Each is matched against each filter.";
+    METADATA_BYTES = "metadata", 64 * 1024, "bytes", "Kept and returned with each hit.";
+    DIMENSION = "embedding", 4096, "numbers", "The widest model in common use has 4,096 dimensions.";
+    QUERY_BYTES = "query", 16 * 1024, "bytes", "The embedder reads the first 256 tokens.";
+    QUERY_TERMS = "words searched", 64, "words", "Each is one look-up in the word index; the rest are left to the vector.";
+    PAGE = "limit", 1000, "memories", "One answer is built in memory.";
+    SEARCH_LIMIT = "limit", 1000, "hits", "One answer is built in memory.";
+    FILTER_NODES = "filter", 128, "conditions", "Each is evaluated against each memory.";
+    FILTER_DEPTH = "filter nesting", 16, "levels", "Each level is one level of the statement.";
+    FILTER_VALUES = "values of one `in`", 1000, "values", "Each is bound to the statement.";
+    IMPORT_LINE_BYTES = "line of an import", 4 * 1024 * 1024, "bytes", "The longest memory with metadata and vector, and room.";
+    KEY_NAME_BYTES = "key name", 100, "bytes", "Shown in lists.";
+    REASON_BYTES = "reason", 255, "bytes", "Kept in the audit trail.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_takes_its_limit_and_refuses_one_more() {
+        for bound in ALL {
+            assert!(bound.check(bound.max).is_ok(), "{}", bound.name);
+            assert_eq!(bound.check(bound.max + 1).map_err(|error| error.code()), Err(Code::TooLarge), "{}", bound.name);
+        }
+    }
+}
