@@ -95,6 +95,8 @@ impl Entry {
     pub fn link(&self, previous: &Link) -> Link {
         let sequence = self.sequence.to_be_bytes();
         let time = self.time.as_microsecond().to_be_bytes();
+        // Nothing and an empty text are two things; without this they would hash alike.
+        let present = [u8::from(self.on_behalf_of.is_some()), u8::from(self.object.is_some())];
         link(previous, &[
             &sequence,
             &time,
@@ -105,6 +107,7 @@ impl Entry {
             self.object.as_deref().unwrap_or("").as_bytes(),
             self.outcome.as_bytes(),
             self.request_id.as_bytes(),
+            &present,
         ])
     }
 }

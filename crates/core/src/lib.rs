@@ -25,4 +25,4 @@ mod scope;
 
 pub use error::{Code, Error, Result};
 pub use gate::{Gate, Provision, Request, Target};
-pub use scope::{Erasure, Operator, Read, Right, Scope, Write};
+pub use scope::{Chamber, Erasure, Operator, Read, Right, Scope, Write};

@@ -1,0 +1,134 @@
+//! Where a space lives: the only crate that knows SQL, data files and keys.
+//!
+//! [`open`] is the way in. What it gives opens a space for a [`Scope`](locule_core::Scope) and for nothing else; below
+//! that point no signature, no statement and no cache key carries a user.
+
+pub mod directory;
+mod error;
+mod files;
+mod filter;
+mod group;
+mod key;
+mod layout;
+mod memories;
+mod paths;
+mod seal;
+mod search;
+mod space;
+mod sqlite;
+mod state;
+mod trail;
+mod tx;
+pub mod vector;
+mod warm;
+pub mod words;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use locule_core::clock::Sources;
+use locule_core::{Code, Error, Result};
+
+pub use layout::Destroyed;
+pub use memories::Ready;
+pub use search::{Find, WORDS_WEIGHT};
+pub use space::{Quota, Reader, Space, Spaces, Writer};
+pub use sqlite::open::Durability;
+pub use state::{Model, State};
+
+use directory::Directory;
+use key::{KeyRing, MasterKey};
+use paths::Paths;
+use sqlite::FileLayout;
+
+/// How an installation keeps its data.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The data directory.
+    pub data: PathBuf,
+    /// Whether to make it if it is not there.
+    pub create: bool,
+    /// Whether everything in it is encrypted. Only for measuring what that costs would one say no.
+    pub encrypted: bool,
+    /// What an acknowledged write survives.
+    pub durability: Durability,
+    /// Memory for open connections, in bytes.
+    pub connection_bytes: usize,
+    /// Memory for vectors, in bytes.
+    pub vector_bytes: usize,
+    /// How much one space may hold.
+    pub quota: Quota,
+}
+
+impl Options {
+    /// The usual ones, for data in this directory.
+    pub fn at(data: impl Into<PathBuf>) -> Self {
+        Options {
+            data: data.into(),
+            create: true,
+            encrypted: true,
+            durability: Durability::Full,
+            connection_bytes: 512 << 20,
+            vector_bytes: 1 << 30,
+            quota: Quota { memories_max: 1_000_000, bytes_max: 4 << 30 },
+        }
+    }
+}
+
+/// An opened installation.
+pub struct Store {
+    /// What is known of users.
+    pub directory: Arc<Directory>,
+    /// Their spaces.
+    pub spaces: Spaces,
+    /// A secret that signs the installation's own tokens, unless another is configured.
+    pub token_secret: Vec<u8>,
+}
+
+/// Opens an installation, and finishes what an earlier run left half done.
+pub fn open(options: &Options, sources: Sources) -> Result<Store> {
+    sqlite::open::configure()?;
+    let paths = Paths::new(options.data.clone());
+    let master = master_key(&paths, options, &sources)?;
+    let encryption = options.encrypted.then(|| master.derive("directory"));
+    let pseudonym = master.derive("pseudonym");
+    let token_secret = master.derive("tokens").as_bytes().to_vec();
+    let directory =
+        Directory::open(&paths.directory(), encryption, pseudonym, options.create, sources.clone())?;
+    let keys = KeyRing::new(paths.keys(), master, sources.clone());
+    let layout = FileLayout::new(
+        paths,
+        keys,
+        options.encrypted,
+        options.durability,
+        sqlite::connections_max(options.connection_bytes),
+        directory.clone(),
+        sources.clone(),
+    );
+    let spaces = Spaces::new(Box::new(layout), directory.clone(), options.vector_bytes, options.quota, sources);
+    let finished = spaces.finish_erasures()?;
+    if finished > 0 {
+        tracing::info!(finished, "finished erasures that an earlier run had begun");
+    }
+    Ok(Store { directory, spaces, token_secret })
+}
+
+fn master_key(paths: &Paths, options: &Options, sources: &Sources) -> Result<MasterKey> {
+    if let Some(master) = MasterKey::read(&paths.master_key())? {
+        return Ok(master);
+    }
+    if paths.directory().exists() {
+        return Err(Error::new(
+            Code::KeyUnavailable,
+            format!("There is data in {}, and its master.key is missing. Restore it from its backup.", paths.root().display()),
+        ));
+    }
+    if !options.create {
+        return Err(Error::new(
+            Code::KeyUnavailable,
+            format!("There is no data directory at {0}. Make one: locule init --data {0}", paths.root().display()),
+        ));
+    }
+    files::create_directory(paths.root()).map_err(error::of_disk)?;
+    MasterKey::create(&paths.master_key(), sources)
+}

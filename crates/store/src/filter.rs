@@ -1,0 +1,90 @@
+//! From a filter to the condition of a statement. Every part is true or false, never NULL, so that `NOT` means not.
+
+use locule_core::filter::{Field, Filter, Scalar, Test};
+
+use crate::tx::{Dialect, Owned, Sql, operator};
+
+/// Adds the condition.
+pub fn push(sql: &mut Sql, dialect: &dyn Dialect, filter: &Filter) {
+    match filter {
+        Filter::All(filters) => join(sql, dialect, filters, " AND ", "TRUE"),
+        Filter::Any(filters) => join(sql, dialect, filters, " OR ", "FALSE"),
+        Filter::Not(filter) => {
+            sql.push("NOT ");
+            push(sql, dialect, filter);
+        }
+        Filter::Field(Field::Metadata(path), test) => dialect.metadata(sql, path, test),
+        Filter::Field(Field::Categories, test) => dialect.categories(sql, test),
+        Filter::Field(field, test) => column(sql, dialect, name(field), test),
+    }
+}
+
+fn join(sql: &mut Sql, dialect: &dyn Dialect, filters: &[Filter], between: &str, empty: &str) {
+    sql.push("(");
+    for (index, filter) in filters.iter().enumerate() {
+        sql.push(if index == 0 { "" } else { between });
+        push(sql, dialect, filter);
+    }
+    sql.push(if filters.is_empty() { empty } else { "" }).push(")");
+}
+
+fn name(field: &Field) -> &'static str {
+    match field {
+        Field::Id => "id",
+        Field::Memory => "memory",
+        Field::AgentId => "agent_id",
+        Field::RunId => "run_id",
+        Field::AppId => "app_id",
+        Field::CreatedAt => "created_at",
+        Field::UpdatedAt => "updated_at",
+        Field::Expiration => "expiration",
+        Field::Categories | Field::Metadata(_) => "NULL",
+    }
+}
+
+fn column(sql: &mut Sql, dialect: &dyn Dialect, name: &str, test: &Test) {
+    match test {
+        Test::In(values) => one_of(sql, name, values),
+        Test::NotIn(values) => {
+            sql.push("NOT ");
+            one_of(sql, name, values);
+        }
+        Test::Compare(ordering, value) => {
+            sql.push("coalesce(").push(name).push(operator(*ordering)).bind(owned(name, value)).push(", FALSE)");
+        }
+        Test::Contains { text, fold_case } => {
+            sql.push("coalesce(");
+            dialect.holds(sql, name, text, *fold_case);
+            sql.push(", FALSE)");
+        }
+        Test::Present => {
+            sql.push("(").push(name).push(" IS NOT NULL)");
+        }
+    }
+}
+
+fn one_of(sql: &mut Sql, name: &str, values: &[Scalar]) {
+    if values.is_empty() {
+        sql.push("FALSE");
+        return;
+    }
+    sql.push("coalesce(").push(name).push(" IN (");
+    for (index, value) in values.iter().enumerate() {
+        sql.push(if index == 0 { "" } else { ", " }).bind(owned(name, value));
+    }
+    sql.push("), FALSE)");
+}
+
+fn owned(name: &str, value: &Scalar) -> Owned {
+    match value {
+        // A text that is no id equals none: no id is a single zero byte.
+        Scalar::Text(text) if name == "id" => {
+            Owned::Blob(text.parse::<locule_core::id::MemoryId>().map_or(vec![0], |id| id.as_bytes().to_vec()))
+        }
+        Scalar::Text(text) => Owned::Text(text.clone()),
+        Scalar::Integer(integer) => Owned::Integer(*integer),
+        Scalar::Float(float) => Owned::Real(*float),
+        Scalar::Bool(truth) => Owned::Integer(i64::from(*truth)),
+        Scalar::Time(moment) => Owned::Integer(moment.as_microsecond()),
+    }
+}

@@ -1,0 +1,517 @@
+//! Memories: the statements over them.
+
+use jiff::Timestamp;
+use locule_core::filter::Filter;
+use locule_core::id::{MemoryId, Tick};
+use locule_core::memory::{
+    Added, Change, Event, EventKind, ListQuery, Memory, Metadata, NewMemory, Page, Statistics, hash,
+};
+use locule_core::{Code, Error, Result};
+
+use crate::filter;
+use crate::space::{Reader, Writer};
+use crate::state::Model;
+use crate::tx::{Owned, Row, Sql, Value};
+use crate::vector;
+
+/// The columns that [`memory`] reads, in its order.
+const COLUMNS: &str = "id, memory, agent_id, run_id, app_id, categories, metadata, hash, expiration, created_at, updated_at";
+
+/// How many expired memories a write sweeps away with it.
+const SWEEP: i64 = 100;
+
+impl Reader<'_> {
+    /// One memory.
+    pub fn memory(&self, id: MemoryId) -> Result<Memory> {
+        self.tx
+            .first(
+                &format!("SELECT {COLUMNS} FROM memories WHERE id = $1 AND (expiration IS NULL OR expiration > $2)"),
+                &[Value::Blob(id.as_bytes()), Value::Integer(self.now.as_microsecond())],
+                memory,
+            )?
+            .ok_or_else(Error::not_found)
+    }
+
+    /// The memory of this number, unless it has expired or is gone.
+    pub(crate) fn numbered(&self, number: i64) -> Result<Option<Memory>> {
+        const NUMBERED: &str = "SELECT id, memory, agent_id, run_id, app_id, categories, metadata, hash, expiration, \
+             created_at, updated_at FROM memories WHERE number = $1 AND (expiration IS NULL OR expiration > $2)";
+        self.tx.first(NUMBERED, &[Value::Integer(number), Value::Integer(self.now.as_microsecond())], memory)
+    }
+
+    /// A page of memories, newest first.
+    pub fn list(&self, query: &ListQuery) -> Result<Page> {
+        query.check()?;
+        let total = self.count(query.filter.as_ref())?;
+        let mut sql = Sql::default();
+        sql.push("SELECT ").push(COLUMNS).push(" FROM memories WHERE ");
+        self.push_visible(&mut sql, query.filter.as_ref());
+        if let Some(before) = query.before {
+            sql.push(" AND id < ").bind(Owned::Blob(before.as_bytes().to_vec()));
+        }
+        // One more than asked for tells whether there is a next page.
+        sql.push(" ORDER BY id DESC LIMIT ").bind(Owned::Integer(query.limit as i64 + 1));
+        let mut memories = self.tx.all(sql.text(), &sql.values(), memory)?;
+        let more = memories.len() > query.limit;
+        memories.truncate(query.limit);
+        let next = memories.last().filter(|_| more).map(|memory| memory.id);
+        Ok(Page { memories, total, next })
+    }
+
+    /// How many memories match.
+    pub fn count(&self, filter: Option<&Filter>) -> Result<u64> {
+        if filter.is_none() {
+            return Ok(self.state()?.memories.saturating_sub(self.expired()?));
+        }
+        let mut sql = Sql::default();
+        sql.push("SELECT count(*) FROM memories WHERE ");
+        self.push_visible(&mut sql, filter);
+        Ok(self.tx.first(sql.text(), &sql.values(), |row| row.integer(0))?.unwrap_or(0) as u64)
+    }
+
+    /// Every memory, oldest first, with its vector.
+    pub fn export(&self, each: &mut dyn FnMut(Memory, Vec<f32>) -> Result<()>) -> Result<()> {
+        let mut sql = Sql::default();
+        sql.push("SELECT ").push(COLUMNS).push(", embedding FROM memories JOIN vectors USING (number) WHERE ");
+        self.push_visible(&mut sql, None);
+        sql.push(" ORDER BY id");
+        self.tx.query(sql.text(), &sql.values(), &mut |row| each(memory(row)?, vector::decode(row.blob(11)?)))
+    }
+
+    /// What happened to a memory, oldest first. Of a deleted one, that it was there and when.
+    pub fn history(&self, id: MemoryId) -> Result<Vec<Event>> {
+        let mut changes = Vec::new();
+        let mut created_at = None;
+        self.tx.query(
+            "SELECT event, old_memory, new_memory, created_at, at FROM history WHERE memory_id = $1 ORDER BY number",
+            &[Value::Blob(id.as_bytes())],
+            &mut |row| {
+                let event = if row.text(0)? == "DELETE" { EventKind::Delete } else { EventKind::Update };
+                created_at = Some(moment(row, 3)?);
+                changes.push(Event {
+                    event,
+                    old_memory: row.maybe_text(1)?,
+                    new_memory: row.maybe_text(2)?,
+                    at: moment(row, 4)?,
+                });
+                Ok(())
+            },
+        )?;
+        let current = self.memory(id);
+        let created_at = match (created_at, &current) {
+            (Some(at), _) => at,
+            (None, Ok(memory)) => memory.created_at,
+            (None, Err(_)) => return Err(Error::not_found()),
+        };
+        // The first change tells what was added; without any, the memory itself does.
+        let added = match changes.first() {
+            Some(change) => change.old_memory.clone(),
+            None => current.ok().map(|memory| memory.memory),
+        };
+        let add = Event { event: EventKind::Add, old_memory: None, new_memory: added, at: created_at };
+        Ok(std::iter::once(add).chain(changes).collect())
+    }
+
+    /// Figures over the space.
+    pub fn statistics(&self) -> Result<Statistics> {
+        let mut sql = Sql::default();
+        sql.push(
+            "SELECT count(*), coalesce(avg(length(memory)), 0), min(created_at), max(created_at) FROM memories WHERE ",
+        );
+        self.push_visible(&mut sql, None);
+        let figures = self.tx.first(sql.text(), &sql.values(), |row| {
+            Ok(Statistics {
+                memory_count: row.integer(0)? as u64,
+                avg_memory_length: row.real(1)?,
+                first_memory: maybe_moment(row, 2)?,
+                latest_memory: maybe_moment(row, 3)?,
+            })
+        })?;
+        Ok(figures.unwrap_or_default())
+    }
+
+    /// How many memories have expired and are not yet swept away.
+    pub(crate) fn expired(&self) -> Result<u64> {
+        let now = Value::Integer(self.now.as_microsecond());
+        let count = self
+            .tx
+            .first("SELECT count(*) FROM memories WHERE expiration <= $1", &[now], |row| row.integer(0))?;
+        Ok(count.unwrap_or(0) as u64)
+    }
+
+    /// The condition that a memory is to be seen and matches.
+    pub(crate) fn push_visible(&self, sql: &mut Sql, filter: Option<&Filter>) {
+        let now = Owned::Integer(self.now.as_microsecond());
+        sql.push("(expiration IS NULL OR expiration > ").bind(now).push(")");
+        if let Some(filter) = filter {
+            sql.push(" AND ");
+            filter::push(sql, self.tx.dialect(), filter);
+        }
+    }
+}
+
+/// A memory to add with its vector as it is stored.
+pub struct Ready {
+    /// The memory.
+    pub memory: NewMemory,
+    /// Its vector, from [`vector::encode`].
+    pub row: Vec<u8>,
+}
+
+impl Writer<'_> {
+    /// Adds memories, all or none. A text that is there already with the same agent, run and app is not added again.
+    pub fn add(&mut self, model: &Model, memories: Vec<Ready>) -> Result<Vec<Added>> {
+        self.sweep()?;
+        self.adopt(model)?;
+        let mut tick = self.next_tick()?;
+        let mut added = Vec::with_capacity(memories.len());
+        let mut fresh = 0;
+        let mut single = None;
+        for Ready { memory, row } in memories {
+            let hash = hash(&memory.memory);
+            if let Some(existing) = self.same(&hash, &memory)? {
+                added.push(Added { memory: existing, existing: true });
+                continue;
+            }
+            let memory = Memory {
+                id: MemoryId::mint(tick, self.chamber.tag, &self.reader.spaces.sources),
+                memory: memory.memory,
+                agent_id: memory.agent_id,
+                run_id: memory.run_id,
+                app_id: memory.app_id,
+                categories: memory.categories,
+                metadata: memory.metadata,
+                hash,
+                expiration: memory.expiration,
+                created_at: self.reader.now,
+                updated_at: self.reader.now,
+            };
+            tick = tick.next();
+            self.insert(&memory, row)?;
+            fresh += 1;
+            single = Some(memory.id);
+            added.push(Added { memory, existing: false });
+        }
+        self.check_quota()?;
+        let object = match (fresh, single) {
+            (1, Some(id)) => id.to_string(),
+            _ => format!("{fresh} memories"),
+        };
+        self.note("add_memories", Some(object))?;
+        Ok(added)
+    }
+
+    /// Puts an exported memory back as it was, id and times included. Says whether it was new.
+    pub fn import(&mut self, model: &Model, memory: &Memory, row: Vec<u8>) -> Result<bool> {
+        self.adopt(model)?;
+        let known = self.tx.first("SELECT 1 FROM memories WHERE id = $1", &[Value::Blob(memory.id.as_bytes())], |_| Ok(()))?;
+        let like = NewMemory {
+            agent_id: memory.agent_id.clone(),
+            run_id: memory.run_id.clone(),
+            app_id: memory.app_id.clone(),
+            ..NewMemory::default()
+        };
+        if known.is_some() || self.same(&memory.hash, &like)?.is_some() {
+            return Ok(false);
+        }
+        self.insert(memory, row)?;
+        self.check_quota()?;
+        Ok(true)
+    }
+
+    /// Puts an import on record, once for all its memories.
+    pub fn note_import(&self, count: u64) -> Result<()> {
+        self.note("import_memories", Some(format!("{count} memories")))
+    }
+
+    /// Changes one memory. `row` is the vector of its new text, if it has one.
+    pub fn update(&mut self, model: &Model, id: MemoryId, change: &Change, row: Option<Vec<u8>>) -> Result<Memory> {
+        let old = self.memory(id)?;
+        let new = change.apply(&old, self.reader.now)?;
+        let like = NewMemory {
+            agent_id: new.agent_id.clone(),
+            run_id: new.run_id.clone(),
+            app_id: new.app_id.clone(),
+            ..NewMemory::default()
+        };
+        if self.same(&new.hash, &like)?.is_some_and(|same| same.id != id) {
+            return Err(Error::new(Code::Conflict, "Another memory has this text already, with the same agent, run and app."));
+        }
+        let number = self.number(id)?;
+        self.write_row(number, &old, &new)?;
+        if let Some(row) = row {
+            self.adopt(model)?;
+            self.tx.execute("UPDATE vectors SET embedding = $1 WHERE number = $2", &[Value::Blob(&row), Value::Integer(number)])?;
+            self.delta.put(number, row);
+        }
+        self.state.size_bytes = self.state.size_bytes.saturating_sub(size(&old)) + size(&new);
+        self.check_quota()?;
+        self.note("update_memory", Some(id.to_string()))?;
+        Ok(new)
+    }
+
+    /// Deletes one memory, and its texts from its history.
+    pub fn delete(&mut self, id: MemoryId) -> Result<()> {
+        let memory = self.memory(id)?;
+        self.remove(self.number(id)?, &memory)?;
+        self.note("delete_memory", Some(id.to_string()))
+    }
+
+    /// Deletes all memories that match; says how many.
+    pub fn delete_all(&mut self, filter: Option<&Filter>) -> Result<u64> {
+        let count = match filter {
+            None => self.clear()?,
+            Some(filter) => {
+                let mut sql = Sql::default();
+                sql.push("SELECT ").push(COLUMNS).push(", number FROM memories WHERE ");
+                filter::push(&mut sql, self.tx.dialect(), filter);
+                let doomed = self.tx.all(sql.text(), &sql.values(), |row| Ok((memory(row)?, row.integer(11)?)))?;
+                for (memory, number) in &doomed {
+                    self.remove(*number, memory)?;
+                }
+                doomed.len() as u64
+            }
+        };
+        self.note("delete_memories", Some(format!("{count} memories")))?;
+        Ok(count)
+    }
+
+    /// Removes what has expired, some at a time, so that no write waits long for it. Says how many.
+    pub fn sweep(&mut self) -> Result<u64> {
+        let expired = self.tx.all(
+            &format!("SELECT {COLUMNS}, number FROM memories WHERE expiration <= $1 LIMIT $2"),
+            &[Value::Integer(self.reader.now.as_microsecond()), Value::Integer(SWEEP)],
+            |row| Ok((memory(row)?, row.integer(11)?)),
+        )?;
+        for (memory, number) in &expired {
+            self.remove(*number, memory)?;
+        }
+        if !expired.is_empty() {
+            self.note("expire_memories", Some(format!("{} memories", expired.len())))?;
+        }
+        Ok(expired.len() as u64)
+    }
+
+    /// The space takes the vectors of one model only: of the first that brought some.
+    fn adopt(&mut self, model: &Model) -> Result<()> {
+        match &self.state.model {
+            Some(own) if own == model => Ok(()),
+            Some(own) => Err(mismatch(own, model)),
+            None => {
+                self.state.model = Some(model.clone());
+                Ok(())
+            }
+        }
+    }
+
+    /// The tick of the next id: now, or right after the latest id if that is not past.
+    fn next_tick(&self) -> Result<Tick> {
+        let now = Tick::of(self.reader.now);
+        let latest = self.tx.first("SELECT id FROM memories ORDER BY id DESC LIMIT 1", &[], |row| id(row, 0))?;
+        Ok(latest.map_or(now, |latest| now.max(latest.tick().next())))
+    }
+
+    /// The memory that has this text with the same agent, run and app.
+    fn same(&self, hash: &str, like: &NewMemory) -> Result<Option<Memory>> {
+        const SAME: &str = "SELECT id, memory, agent_id, run_id, app_id, categories, metadata, hash, expiration, \
+             created_at, updated_at FROM memories WHERE hash = $1 AND coalesce(agent_id, '') = $2 \
+             AND coalesce(run_id, '') = $3 AND coalesce(app_id, '') = $4";
+        let label = |label: &'_ Option<String>| label.clone().unwrap_or_default();
+        let (agent, run, app) = (label(&like.agent_id), label(&like.run_id), label(&like.app_id));
+        self.tx.first(SAME, &[Value::Text(hash), Value::Text(&agent), Value::Text(&run), Value::Text(&app)], memory)
+    }
+
+    fn number(&self, id: MemoryId) -> Result<i64> {
+        let number =
+            self.tx.first("SELECT number FROM memories WHERE id = $1", &[Value::Blob(id.as_bytes())], |row| row.integer(0))?;
+        number.ok_or_else(Error::not_found)
+    }
+
+    fn insert(&mut self, memory: &Memory, row: Vec<u8>) -> Result<()> {
+        let (categories, metadata) = json(memory)?;
+        let number = self
+            .tx
+            .first(
+                "INSERT INTO memories
+                     (id, memory, agent_id, run_id, app_id, categories, metadata, hash, expiration, created_at, updated_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING number",
+                &[
+                    Value::Blob(memory.id.as_bytes()),
+                    Value::Text(&memory.memory),
+                    Value::text(memory.agent_id.as_deref()),
+                    Value::text(memory.run_id.as_deref()),
+                    Value::text(memory.app_id.as_deref()),
+                    Value::Text(&categories),
+                    Value::Text(&metadata),
+                    Value::Text(&memory.hash),
+                    Value::integer(memory.expiration.map(|expiration| expiration.as_microsecond())),
+                    Value::Integer(memory.created_at.as_microsecond()),
+                    Value::Integer(memory.updated_at.as_microsecond()),
+                ],
+                |row| row.integer(0),
+            )?
+            .ok_or_else(|| Error::internal("an insert without a number"))?;
+        self.tx.dialect().words_insert(&*self.reader.tx, number, &memory.memory)?;
+        self.tx.execute(
+            "INSERT INTO vectors (number, embedding) VALUES ($1, $2)",
+            &[Value::Integer(number), Value::Blob(&row)],
+        )?;
+        self.state.memories += 1;
+        self.state.size_bytes += size(memory) + row.len() as u64;
+        self.delta.put(number, row);
+        Ok(())
+    }
+
+    fn write_row(&self, number: i64, old: &Memory, new: &Memory) -> Result<()> {
+        let tx = &*self.reader.tx;
+        let (categories, metadata) = json(new)?;
+        if old.memory != new.memory {
+            tx.dialect().words_remove(tx, number, &old.memory)?;
+        }
+        tx.execute(
+            "UPDATE memories SET memory = $1, agent_id = $2, run_id = $3, app_id = $4, categories = $5, metadata = $6,
+                 hash = $7, expiration = $8, updated_at = $9 WHERE number = $10",
+            &[
+                Value::Text(&new.memory),
+                Value::text(new.agent_id.as_deref()),
+                Value::text(new.run_id.as_deref()),
+                Value::text(new.app_id.as_deref()),
+                Value::Text(&categories),
+                Value::Text(&metadata),
+                Value::Text(&new.hash),
+                Value::integer(new.expiration.map(|expiration| expiration.as_microsecond())),
+                Value::Integer(new.updated_at.as_microsecond()),
+                Value::Integer(number),
+            ],
+        )?;
+        if old.memory != new.memory {
+            tx.dialect().words_insert(tx, number, &new.memory)?;
+        }
+        tx.execute(
+            "INSERT INTO history (memory_id, event, old_memory, new_memory, created_at, at)
+             VALUES ($1, 'UPDATE', $2, $3, $4, $5)",
+            &[
+                Value::Blob(new.id.as_bytes()),
+                Value::Text(&old.memory),
+                Value::Text(&new.memory),
+                Value::Integer(old.created_at.as_microsecond()),
+                Value::Integer(new.updated_at.as_microsecond()),
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn remove(&mut self, number: i64, memory: &Memory) -> Result<()> {
+        let tx = &*self.reader.tx;
+        let id = Value::Blob(memory.id.as_bytes());
+        tx.dialect().words_remove(tx, number, &memory.memory)?;
+        tx.execute("DELETE FROM memories WHERE number = $1", &[Value::Integer(number)])?;
+        tx.execute("DELETE FROM vectors WHERE number = $1", &[Value::Integer(number)])?;
+        tx.execute("UPDATE history SET old_memory = NULL, new_memory = NULL WHERE memory_id = $1", &[id])?;
+        tx.execute(
+            "INSERT INTO history (memory_id, event, created_at, at) VALUES ($1, 'DELETE', $2, $3)",
+            &[
+                id,
+                Value::Integer(memory.created_at.as_microsecond()),
+                Value::Integer(self.reader.now.as_microsecond()),
+            ],
+        )?;
+        let vector = 2 * self.state.model.as_ref().map_or(0, |model| model.dimension) as u64;
+        self.state.memories = self.state.memories.saturating_sub(1);
+        self.state.size_bytes = self.state.size_bytes.saturating_sub(size(memory) + vector);
+        self.delta.remove(number);
+        Ok(())
+    }
+
+    fn clear(&mut self) -> Result<u64> {
+        let tx = &*self.reader.tx;
+        tx.execute("UPDATE history SET old_memory = NULL, new_memory = NULL", &[])?;
+        tx.execute(
+            "INSERT INTO history (memory_id, event, created_at, at) SELECT id, 'DELETE', created_at, $1 FROM memories",
+            &[Value::Integer(self.reader.now.as_microsecond())],
+        )?;
+        tx.dialect().words_clear(tx)?;
+        let count = tx.execute("DELETE FROM memories", &[])?;
+        tx.execute("DELETE FROM vectors", &[])?;
+        self.state.memories = 0;
+        self.state.size_bytes = 0;
+        self.delta.clear();
+        Ok(count as u64)
+    }
+
+    fn check_quota(&self) -> Result<()> {
+        let quota = self.quota();
+        let over = |what: &str, max: u64| {
+            Err(Error::new(Code::QuotaExceeded, format!("This space is full: it may hold {max} {what}. Delete some first.")))
+        };
+        if self.state.memories > quota.memories_max {
+            return over("memories", quota.memories_max);
+        }
+        if self.state.size_bytes > quota.bytes_max {
+            return over("bytes", quota.bytes_max);
+        }
+        Ok(())
+    }
+}
+
+/// The space has the vectors of another model.
+pub fn mismatch(own: &Model, asked: &Model) -> Error {
+    Error::new(
+        Code::ModelMismatch,
+        format!(
+            "This space holds vectors of {} ({} numbers), and this is {} ({} numbers). Configure that model, or make the \
+             vectors anew: `locule reindex`.",
+            own.id, own.dimension, asked.id, asked.dimension
+        ),
+    )
+}
+
+/// Bytes of a memory as the quota counts them.
+fn size(memory: &Memory) -> u64 {
+    let metadata = if memory.metadata.is_empty() { 0 } else { serde_json::to_string(&memory.metadata).map_or(0, |text| text.len()) };
+    (memory.memory.len() + metadata) as u64
+}
+
+fn json(memory: &Memory) -> Result<(String, String)> {
+    let categories = serde_json::to_string(&memory.categories).map_err(Error::internal)?;
+    let metadata = serde_json::to_string(&memory.metadata).map_err(Error::internal)?;
+    Ok((categories, metadata))
+}
+
+/// The memory in [`COLUMNS`].
+fn memory(row: &dyn Row) -> Result<Memory> {
+    Ok(Memory {
+        id: id(row, 0)?,
+        memory: row.text(1)?.to_owned(),
+        agent_id: row.maybe_text(2)?,
+        run_id: row.maybe_text(3)?,
+        app_id: row.maybe_text(4)?,
+        categories: parse(row.text(5)?)?,
+        metadata: metadata(row.text(6)?)?,
+        hash: row.text(7)?.to_owned(),
+        expiration: maybe_moment(row, 8)?,
+        created_at: moment(row, 9)?,
+        updated_at: moment(row, 10)?,
+    })
+}
+
+fn metadata(json: &str) -> Result<Metadata> {
+    if json == "{}" { Ok(Metadata::new()) } else { parse(json) }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(json: &str) -> Result<T> {
+    serde_json::from_str(json).map_err(crate::error::corrupt)
+}
+
+fn id(row: &dyn Row, column: usize) -> Result<MemoryId> {
+    let bytes = row.blob(column)?.try_into().map_err(|_| crate::error::corrupt("an id of another length"))?;
+    Ok(MemoryId::from_bytes(bytes))
+}
+
+pub(crate) fn moment(row: &dyn Row, column: usize) -> Result<Timestamp> {
+    Timestamp::from_microsecond(row.integer(column)?).map_err(crate::error::corrupt)
+}
+
+fn maybe_moment(row: &dyn Row, column: usize) -> Result<Option<Timestamp>> {
+    if row.is_null(column) { Ok(None) } else { moment(row, column).map(Some) }
+}

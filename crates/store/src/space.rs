@@ -1,0 +1,247 @@
+//! Opening a space: from a scope to transactions that see that space and nothing else.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use locule_core::clock::Sources;
+use locule_core::directory::State as Standing;
+use locule_core::id::SpaceId;
+use locule_core::{Chamber, Code, Erasure, Error, Operator, Read, Result, Right, Scope, Write};
+
+use crate::directory::{Closed, Directory, Published};
+use crate::layout::{Destroyed, Layout};
+use crate::state::{self, State};
+use crate::tx::Tx;
+use crate::warm::{Delta, Warm};
+
+/// How much one space may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// How many memories.
+    pub memories_max: u64,
+    /// How many bytes of texts, metadata and vectors.
+    pub bytes_max: u64,
+}
+
+/// All spaces of one installation. Nothing in here names a user: what opens a space is a [`Scope`].
+pub struct Spaces {
+    layout: Box<dyn Layout>,
+    directory: Arc<Directory>,
+    warm: Warm,
+    quota: Quota,
+    pub(crate) sources: Sources,
+    /// What spaces have to say of themselves and have not yet said to the directory.
+    unpublished: Mutex<HashMap<SpaceId, Published>>,
+}
+
+/// How long an erasure waits for work that began before it.
+const DRAIN: Duration = Duration::from_secs(5);
+
+impl Spaces {
+    /// Spaces kept apart by `layout`, with `warm_bytes` of vectors in memory.
+    pub(crate) fn new(
+        layout: Box<dyn Layout>,
+        directory: Arc<Directory>,
+        warm_bytes: usize,
+        quota: Quota,
+        sources: Sources,
+    ) -> Self {
+        Spaces { layout, directory, warm: Warm::new(warm_bytes), quota, sources, unpublished: Mutex::default() }
+    }
+
+    /// The space that a scope is for, as far as its right goes.
+    pub fn open<R: Right>(&self, scope: Scope<R>) -> Space<'_, R> {
+        Space { spaces: self, scope }
+    }
+
+    /// Destroys a space whose door is closed. May be repeated until it is done.
+    pub fn destroy(&self, _erasure: &Erasure, closed: &Closed) -> Result<Destroyed> {
+        self.destroy_closed(closed)
+    }
+
+    /// Finishes the erasures that an earlier run began. Says how many.
+    pub fn finish_erasures(&self) -> Result<usize> {
+        let unfinished = self.directory.unfinished()?;
+        for closed in &unfinished {
+            self.destroy_closed(closed)?;
+            self.directory.forget(closed)?;
+        }
+        Ok(unfinished.len())
+    }
+
+    fn destroy_closed(&self, closed: &Closed) -> Result<Destroyed> {
+        let Some(space) = closed.space else { return Ok(Destroyed::default()) };
+        self.layout.shut(space, DRAIN);
+        self.warm.drop(space);
+        let destroyed = self.layout.destroy(space)?;
+        self.unpublished.lock().unwrap_or_else(PoisonError::into_inner).remove(&space);
+        Ok(destroyed)
+    }
+
+    /// What is left of a destroyed space: nothing, or the erasure has failed.
+    pub fn residue(&self, closed: &Closed) -> Vec<String> {
+        closed.space.map_or_else(Vec::new, |space| self.layout.residue(space))
+    }
+
+    /// Where a space lives.
+    pub fn whereabouts(&self, _operator: &Operator, space: SpaceId) -> String {
+        self.layout.whereabouts(space)
+    }
+
+    /// Tells the directory what spaces have become since the last time.
+    pub fn publish(&self) -> Result<()> {
+        let published: Vec<_> =
+            self.unpublished.lock().unwrap_or_else(PoisonError::into_inner).drain().collect();
+        if published.is_empty() { Ok(()) } else { self.directory.publish(published) }
+    }
+
+    /// Closes what is idle and writes logs home, before the process ends.
+    pub fn close(&self) -> Result<()> {
+        self.layout.close();
+        self.publish()
+    }
+
+    /// How many connections are open, and how many bytes of vectors are in memory.
+    pub fn held(&self) -> (usize, usize) {
+        (self.layout.open_connections(), self.warm.bytes())
+    }
+
+    /// The chamber as it is now, if the right that was given for it still holds.
+    fn recheck(&self, given: &Chamber) -> Result<Chamber> {
+        match self.directory.current(given.id)? {
+            Some((now, Standing::Open)) if now.epoch == given.epoch => Ok(now),
+            Some((_, Standing::Suspended)) => {
+                Err(Error::new(Code::SpaceSuspended, "An operator has suspended this space. Its data is kept."))
+            }
+            // Suspended and opened again since the scope was given: asking again gives a new one.
+            Some((_, Standing::Open)) => Err(Error::new(Code::Busy, "This space has just changed hands. Try again.")),
+            Some((_, Standing::Erasing)) | None => Err(Error::new(Code::SpaceErased, "This space has been erased.")),
+        }
+    }
+}
+
+/// One space, opened by a scope.
+pub struct Space<'a, R: Right> {
+    spaces: &'a Spaces,
+    scope: Scope<R>,
+}
+
+impl<'a, R: Right> Space<'a, R> {
+    /// Begins to read: what is seen stays as it is until the reader is dropped.
+    pub fn read(&self) -> Result<Reader<'_>> {
+        let spaces = self.spaces;
+        let chamber = match self.scope.space() {
+            Some(given) => Some(spaces.recheck(given)?).filter(|chamber| chamber.born),
+            None => None,
+        };
+        let Some(chamber) = chamber else {
+            return Ok(Reader { tx: spaces.layout.read_empty()?, space: None, spaces, now: spaces.sources.now() });
+        };
+        let tx = self.begin(&chamber, |layout| layout.read(chamber.id))?;
+        Ok(Reader { tx, space: Some(chamber.id), spaces, now: spaces.sources.now() })
+    }
+
+    /// Begins a transaction, and looks once more whether the right holds: an erasure waits for what passes here, and
+    /// what comes later does not pass.
+    fn begin(&self, given: &Chamber, begin: impl FnOnce(&dyn Layout) -> Result<Box<dyn Tx>>) -> Result<Box<dyn Tx>> {
+        let begun = begin(&*self.spaces.layout);
+        // If it cannot be opened because it is just being erased, that is what to say.
+        self.spaces.recheck(given)?;
+        begun
+    }
+}
+
+impl Space<'_, Write> {
+    /// Begins to write: the only writer of this space until committed or dropped.
+    pub fn write(&self) -> Result<Writer<'_>> {
+        let spaces = self.spaces;
+        let given = self.scope.space().ok_or_else(|| Error::internal("a scope to write without a space"))?;
+        let chamber = spaces.recheck(given)?;
+        if !chamber.born {
+            spaces.layout.create(chamber.id)?;
+        }
+        let tx = self.begin(&chamber, |layout| layout.write(chamber.id))?;
+        let state = state::read(&*tx)?;
+        let reader = Reader { tx, space: Some(chamber.id), spaces, now: spaces.sources.now() };
+        Ok(Writer { reader, chamber, scope: &self.scope, state, delta: Delta::default() })
+    }
+}
+
+/// A transaction that looks.
+pub struct Reader<'a> {
+    pub(crate) tx: Box<dyn Tx>,
+    pub(crate) space: Option<SpaceId>,
+    pub(crate) spaces: &'a Spaces,
+    /// The moment that decides what has expired.
+    pub(crate) now: Timestamp,
+}
+
+impl Reader<'_> {
+    /// The space as a whole.
+    pub fn state(&self) -> Result<State> {
+        state::read(&*self.tx)
+    }
+
+    /// How much it may hold.
+    pub fn quota(&self) -> Quota {
+        self.spaces.quota
+    }
+
+    pub(crate) fn warm(&self) -> &Warm {
+        &self.spaces.warm
+    }
+
+    /// Checks the space's audit chain. Says how many entries there are, or at which one it breaks.
+    pub fn verify_audit(&self) -> Result<Result<u64, i64>> {
+        crate::trail::verify(&*self.tx)
+    }
+
+    /// Shows every entry of the audit chain, oldest first.
+    pub fn audit(&self, each: &mut dyn FnMut(locule_core::audit::Entry) -> Result<()>) -> Result<()> {
+        crate::trail::read(&*self.tx, each)
+    }
+}
+
+/// A transaction that changes. Dropped without [`Writer::commit`], it leaves nothing behind.
+pub struct Writer<'a> {
+    pub(crate) reader: Reader<'a>,
+    pub(crate) chamber: Chamber,
+    pub(crate) scope: &'a Scope<Write>,
+    pub(crate) state: State,
+    pub(crate) delta: Delta,
+}
+
+impl<'a> std::ops::Deref for Writer<'a> {
+    type Target = Reader<'a>;
+
+    fn deref(&self) -> &Reader<'a> {
+        &self.reader
+    }
+}
+
+impl Writer<'_> {
+    /// Makes everything durable at once, with its audit entries.
+    pub fn commit(mut self) -> Result<()> {
+        self.state.revision += 1;
+        let tx = &*self.reader.tx;
+        state::write(tx, &self.state)?;
+        let spaces = self.reader.spaces;
+        spaces.warm.commit(self.chamber.id, self.state.revision, self.delta, || tx.commit())?;
+        let published = Published {
+            memories: self.state.memories,
+            size_bytes: self.state.size_bytes,
+            revision: self.state.revision,
+        };
+        spaces.unpublished.lock().unwrap_or_else(PoisonError::into_inner).insert(self.chamber.id, published);
+        Ok(())
+    }
+
+    pub(crate) fn note(&self, act: &str, object: Option<String>) -> Result<()> {
+        crate::trail::append(&*self.reader.tx, self.scope.origin(), act, object, self.reader.now)
+    }
+}
+
+/// Reading needs no more than the right to read.
+const _: fn(&Spaces, Scope<Read>) = |spaces, scope| drop(spaces.open(scope));

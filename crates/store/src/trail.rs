@@ -1,0 +1,86 @@
+//! A space's own audit chain: one entry for each act in it, in the transaction of the act.
+
+use jiff::Timestamp;
+use locule_core::Result;
+use locule_core::audit::{BEGINNING, Entry, Link, Origin};
+
+use crate::tx::{Row, Tx, Value};
+
+const COLUMNS: &str =
+    "sequence, time, actor_kind, actor, on_behalf_of, act, object, outcome, request_id, link";
+
+/// Appends an entry for an act that is done if the transaction commits.
+pub fn append(tx: &dyn Tx, origin: &Origin, act: &str, object: Option<String>, now: Timestamp) -> Result<()> {
+    let last = tx.first("SELECT sequence, link FROM audit ORDER BY sequence DESC LIMIT 1", &[], |row| {
+        Ok((row.integer(0)?, link(row, 1)?))
+    })?;
+    let (sequence, previous) = last.unwrap_or((0, BEGINNING));
+    let entry = Entry {
+        sequence: sequence + 1,
+        time: now,
+        actor_kind: origin.actor.kind().to_owned(),
+        actor: origin.actor.name().to_owned(),
+        on_behalf_of: origin.on_behalf_of.as_ref().map(|identity| identity.subject.as_str().to_owned()),
+        act: act.to_owned(),
+        object,
+        outcome: "ok".to_owned(),
+        request_id: origin.request_id.clone(),
+    };
+    tx.execute(
+        "INSERT INTO audit (sequence, time, actor_kind, actor, on_behalf_of, act, object, outcome, request_id, link)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        &[
+            Value::Integer(entry.sequence),
+            Value::Integer(entry.time.as_microsecond()),
+            Value::Text(&entry.actor_kind),
+            Value::Text(&entry.actor),
+            Value::text(entry.on_behalf_of.as_deref()),
+            Value::Text(&entry.act),
+            Value::text(entry.object.as_deref()),
+            Value::Text(&entry.outcome),
+            Value::Text(&entry.request_id),
+            Value::Blob(&entry.link(&previous)),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Shows every entry, oldest first.
+pub fn read(tx: &dyn Tx, each: &mut dyn FnMut(Entry) -> Result<()>) -> Result<()> {
+    tx.query(&format!("SELECT {COLUMNS} FROM audit ORDER BY sequence"), &[], &mut |row| each(entry(row)?))
+}
+
+/// Checks every link. Says how many entries there are, or at which one the chain breaks.
+pub fn verify(tx: &dyn Tx) -> Result<Result<u64, i64>> {
+    let mut previous = BEGINNING;
+    let mut count = 0;
+    let mut broken = None;
+    tx.query(&format!("SELECT {COLUMNS} FROM audit ORDER BY sequence"), &[], &mut |row| {
+        let (entry, stored) = (entry(row)?, link(row, 9)?);
+        count += 1;
+        if broken.is_none() && (entry.sequence != count as i64 || entry.link(&previous) != stored) {
+            broken = Some(entry.sequence);
+        }
+        previous = stored;
+        Ok(())
+    })?;
+    Ok(broken.map_or(Ok(count), Err))
+}
+
+fn link(row: &dyn Row, column: usize) -> Result<Link> {
+    row.blob(column)?.try_into().map_err(|_| crate::error::corrupt("a link of another length"))
+}
+
+fn entry(row: &dyn Row) -> Result<Entry> {
+    Ok(Entry {
+        sequence: row.integer(0)?,
+        time: crate::memories::moment(row, 1)?,
+        actor_kind: row.text(2)?.to_owned(),
+        actor: row.text(3)?.to_owned(),
+        on_behalf_of: row.maybe_text(4)?,
+        act: row.text(5)?.to_owned(),
+        object: row.maybe_text(6)?,
+        outcome: row.text(7)?.to_owned(),
+        request_id: row.text(8)?.to_owned(),
+    })
+}

@@ -1,0 +1,193 @@
+//! The seam between statements and databases: a transaction that belongs to one space.
+//!
+//! Statements are written once, with `$1`, `$2` … in the order of their first use, in SQL that SQLite and PostgreSQL both
+//! speak. A backend only binds: it hands out transactions that see one space and nothing else, and that are rolled back
+//! when dropped. What the two databases say differently stands behind [`Dialect`].
+
+use locule_core::Result;
+use locule_core::filter::{Ordering, Test};
+
+/// A value that goes into a statement.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// SQL's NULL.
+    Null,
+    /// A whole number; moments are microseconds since 1970.
+    Integer(i64),
+    /// Any other number.
+    Real(f64),
+    /// Text.
+    Text(&'a str),
+    /// Bytes.
+    Blob(&'a [u8]),
+}
+
+impl<'a> Value<'a> {
+    /// Text, or NULL.
+    pub fn text(text: Option<&'a str>) -> Self {
+        text.map_or(Value::Null, Value::Text)
+    }
+
+    /// A whole number, or NULL.
+    pub fn integer(integer: Option<i64>) -> Self {
+        integer.map_or(Value::Null, Value::Integer)
+    }
+}
+
+/// A row that comes out of a statement. Columns count from 0.
+pub trait Row {
+    /// Whether the column is NULL.
+    fn is_null(&self, column: usize) -> bool;
+    /// A whole number.
+    fn integer(&self, column: usize) -> Result<i64>;
+    /// Any number.
+    fn real(&self, column: usize) -> Result<f64>;
+    /// Text.
+    fn text(&self, column: usize) -> Result<&str>;
+    /// Bytes.
+    fn blob(&self, column: usize) -> Result<&[u8]>;
+}
+
+impl dyn Row + '_ {
+    /// Text, where there is some.
+    pub fn maybe_text(&self, column: usize) -> Result<Option<String>> {
+        if self.is_null(column) { Ok(None) } else { self.text(column).map(|text| Some(text.to_owned())) }
+    }
+
+    /// A whole number, where there is one.
+    pub fn maybe_integer(&self, column: usize) -> Result<Option<i64>> {
+        if self.is_null(column) { Ok(None) } else { self.integer(column).map(Some) }
+    }
+}
+
+/// A transaction of one space. Dropped, it is rolled back, and nothing of it is left on the connection.
+pub trait Tx {
+    /// Runs a statement; says how many rows it changed.
+    fn execute(&self, sql: &str, values: &[Value]) -> Result<usize>;
+
+    /// Runs a statement and shows each row to `each`, until there are no more or `each` fails.
+    fn query(&self, sql: &str, values: &[Value], each: &mut dyn FnMut(&dyn Row) -> Result<()>) -> Result<()>;
+
+    /// Makes it durable. The transaction is over either way.
+    fn commit(&self) -> Result<()>;
+
+    /// Ends this transaction and begins another that sees all that is committed by now.
+    fn renew(&self) -> Result<()>;
+
+    /// How this database says what the two say differently.
+    fn dialect(&self) -> &'static dyn Dialect;
+}
+
+impl dyn Tx + '_ {
+    /// The rows of a statement, each made into something.
+    pub fn all<T>(&self, sql: &str, values: &[Value], read: impl Fn(&dyn Row) -> Result<T>) -> Result<Vec<T>> {
+        let mut rows = Vec::new();
+        self.query(sql, values, &mut |row| {
+            rows.push(read(row)?);
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    /// The first row of a statement, if it has one.
+    pub fn first<T>(&self, sql: &str, values: &[Value], read: impl Fn(&dyn Row) -> Result<T>) -> Result<Option<T>> {
+        let mut first = None;
+        self.query(sql, values, &mut |row| {
+            if first.is_none() {
+                first = Some(read(row)?);
+            }
+            Ok(())
+        })?;
+        Ok(first)
+    }
+}
+
+/// A statement that is put together piece by piece, its values bound and never spliced in.
+#[derive(Default)]
+pub struct Sql {
+    text: String,
+    values: Vec<Owned>,
+}
+
+/// A value that a statement under construction keeps.
+#[derive(Clone, Debug)]
+pub enum Owned {
+    /// A whole number.
+    Integer(i64),
+    /// Any other number.
+    Real(f64),
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Blob(Vec<u8>),
+}
+
+impl Sql {
+    /// Adds words.
+    pub fn push(&mut self, text: &str) -> &mut Self {
+        self.text.push_str(text);
+        self
+    }
+
+    /// Adds the place of a value.
+    pub fn bind(&mut self, value: Owned) -> &mut Self {
+        self.values.push(value);
+        let place = format!("${}", self.values.len());
+        self.push(&place)
+    }
+
+    /// The statement.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Its values.
+    pub fn values(&self) -> Vec<Value<'_>> {
+        self.values
+            .iter()
+            .map(|value| match value {
+                Owned::Integer(integer) => Value::Integer(*integer),
+                Owned::Real(real) => Value::Real(*real),
+                Owned::Text(text) => Value::Text(text),
+                Owned::Blob(bytes) => Value::Blob(bytes),
+            })
+            .collect()
+    }
+}
+
+/// What SQLite and PostgreSQL say differently.
+pub trait Dialect: Sync {
+    /// Puts a text into the word index.
+    fn words_insert(&self, tx: &dyn Tx, number: i64, text: &str) -> Result<()>;
+
+    /// Takes a text out of the word index.
+    fn words_remove(&self, tx: &dyn Tx, number: i64, text: &str) -> Result<()>;
+
+    /// Empties the word index.
+    fn words_clear(&self, tx: &dyn Tx) -> Result<()>;
+
+    /// How many memories have this word.
+    fn words_count(&self, tx: &dyn Tx, word: &str) -> Result<u64>;
+
+    /// Every memory that has one of these words, with its BM25 (k1 1.2, b 0.75), larger being better.
+    fn words_rank(&self, tx: &dyn Tx, words: &[String], each: &mut dyn FnMut(i64, f32)) -> Result<()>;
+
+    /// A condition on the value at a path of the metadata; true or false, never NULL.
+    fn metadata(&self, sql: &mut Sql, path: &[String], test: &Test);
+
+    /// A condition that holds if one of the categories passes the test; true or false, never NULL.
+    fn categories(&self, sql: &mut Sql, test: &Test);
+
+    /// The condition that a text expression holds a text.
+    fn holds(&self, sql: &mut Sql, expression: &str, text: &str, fold_case: bool);
+}
+
+/// The operator in SQL.
+pub fn operator(ordering: Ordering) -> &'static str {
+    match ordering {
+        Ordering::Less => " < ",
+        Ordering::LessOrEqual => " <= ",
+        Ordering::Greater => " > ",
+        Ordering::GreaterOrEqual => " >= ",
+    }
+}

@@ -1,0 +1,233 @@
+//! The vectors of spaces, kept in memory between requests: a cache that may be dropped at any time.
+//!
+//! Each set belongs to one space and stands at one revision of it. A reader takes it only at the revision that its own
+//! transaction sees, so that what another process has written is never missed and what is not yet committed never seen.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
+
+use locule_core::Result;
+use locule_core::id::SpaceId;
+use lru::LruCache;
+
+use crate::state;
+use crate::tx::Tx;
+use crate::vector::Vectors;
+
+/// All vectors in memory, up to a number of bytes.
+pub struct Warm {
+    sets: Mutex<LruCache<SpaceId, Arc<Set>>>,
+    bytes: AtomicUsize,
+    budget: usize,
+}
+
+/// One space's vectors.
+#[derive(Default)]
+pub struct Set {
+    at: RwLock<Option<At>>,
+    /// How many local writers are between their commit and telling us of it.
+    committing: AtomicUsize,
+}
+
+/// The vectors at a revision.
+pub struct At {
+    revision: u64,
+    /// The vectors.
+    pub vectors: Vectors,
+}
+
+/// What a commit did to the vectors.
+#[derive(Default)]
+pub struct Delta {
+    changes: Vec<Change>,
+}
+
+enum Change {
+    Put(i64, Vec<u8>),
+    Remove(i64),
+    Clear,
+}
+
+/// How often, and how long each time, a reader waits for a local writer to tell of its commit.
+const WAITS: usize = 100;
+const WAIT: Duration = Duration::from_micros(50);
+
+/// What a set costs beyond its vectors.
+const SET_BYTES: usize = 256;
+
+impl Warm {
+    /// At most `budget` bytes.
+    pub fn new(budget: usize) -> Self {
+        Warm { sets: Mutex::new(LruCache::unbounded()), bytes: AtomicUsize::new(0), budget }
+    }
+
+    /// A space's vectors as `tx` sees them, shown to `look`.
+    ///
+    /// If the cache is ahead of `tx`, the transaction is renewed: it then sees what the cache has.
+    pub fn with<T>(&self, space: SpaceId, tx: &dyn Tx, look: impl FnOnce(&Vectors) -> Result<T>) -> Result<T> {
+        let set = self.set(space);
+        let at = self.current(&set, tx)?;
+        let vectors = &at.as_ref().ok_or_else(|| locule_core::Error::internal("vectors are gone"))?.vectors;
+        look(vectors)
+    }
+
+    /// Holds readers back while `commit` runs and the set is brought up to what it did.
+    pub fn commit(&self, space: SpaceId, revision: u64, delta: Delta, commit: impl FnOnce() -> Result<()>) -> Result<()> {
+        let Some(set) = self.sets.lock().unwrap_or_else(PoisonError::into_inner).peek(&space).cloned() else {
+            return commit();
+        };
+        set.committing.fetch_add(1, Ordering::SeqCst);
+        let committed = commit();
+        if committed.is_ok() {
+            self.apply(&set, revision, delta);
+        }
+        set.committing.fetch_sub(1, Ordering::SeqCst);
+        committed
+    }
+
+    /// Forgets a space.
+    pub fn drop(&self, space: SpaceId) {
+        let set = self.sets.lock().unwrap_or_else(PoisonError::into_inner).pop(&space);
+        if let Some(set) = set {
+            self.forget(&set);
+        }
+    }
+
+    /// How many bytes are held.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, space: SpaceId) -> Arc<Set> {
+        self.sets.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(space, Arc::default).clone()
+    }
+
+    /// The set at the revision of `tx`, read from the database if need be.
+    fn current<'a>(&self, set: &'a Set, tx: &dyn Tx) -> Result<RwLockReadGuard<'a, Option<At>>> {
+        let mut waits = 0;
+        loop {
+            let revision = state::revision(tx)?;
+            let at = set.at.read().unwrap_or_else(PoisonError::into_inner);
+            match at.as_ref().map(|at| at.revision) {
+                Some(warm) if warm == revision => return Ok(at),
+                Some(warm) if warm > revision => {
+                    drop(at);
+                    tx.renew()?;
+                }
+                Some(_) if set.committing.load(Ordering::SeqCst) > 0 && waits < WAITS => {
+                    drop(at);
+                    waits += 1;
+                    std::thread::sleep(WAIT);
+                }
+                _ => {
+                    drop(at);
+                    self.load(set, revision, tx)?;
+                }
+            }
+        }
+    }
+
+    fn load(&self, set: &Set, revision: u64, tx: &dyn Tx) -> Result<()> {
+        let mut slot = set.at.write().unwrap_or_else(PoisonError::into_inner);
+        if slot.as_ref().is_some_and(|at| at.revision >= revision) {
+            return Ok(());
+        }
+        let vectors = read(tx)?;
+        let before = slot.as_ref().map_or(0, At::bytes);
+        *slot = Some(At { revision, vectors });
+        self.account(before, slot.as_ref().map_or(0, At::bytes));
+        drop(slot);
+        self.evict();
+        Ok(())
+    }
+
+    fn apply(&self, set: &Set, revision: u64, delta: Delta) {
+        let mut slot = set.at.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(at) = slot.as_mut() else { return };
+        if at.revision + 1 != revision {
+            // Another process has written in between: the next reader reads it all.
+            return;
+        }
+        let before = at.bytes();
+        if delta.changes.iter().any(|change| matches!(change, Change::Put(_, row) if row.len() != 2 * at.vectors.dimension())) {
+            // The first vectors of a space that was empty when it was read: their length is only now known.
+            *slot = None;
+            self.account(before, 0);
+            return;
+        }
+        for change in delta.changes {
+            match change {
+                Change::Put(number, row) => at.vectors.put(number, &row),
+                Change::Remove(number) => drop(at.vectors.remove(number)),
+                Change::Clear => at.vectors.clear(),
+            }
+        }
+        at.revision = revision;
+        self.account(before, at.bytes());
+    }
+
+    fn evict(&self) {
+        while self.bytes() > self.budget {
+            let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+            // The newest stays, however large it is: it is the one being asked.
+            if sets.len() <= 1 {
+                return;
+            }
+            let Some((_, set)) = sets.pop_lru() else { return };
+            drop(sets);
+            self.forget(&set);
+        }
+    }
+
+    fn forget(&self, set: &Set) {
+        let mut at = set.at.write().unwrap_or_else(PoisonError::into_inner);
+        self.account(at.as_ref().map_or(0, At::bytes), 0);
+        *at = None;
+    }
+
+    fn account(&self, before: usize, after: usize) {
+        self.bytes.fetch_add(after, Ordering::Relaxed);
+        self.bytes.fetch_sub(before, Ordering::Relaxed);
+    }
+}
+
+impl At {
+    fn bytes(&self) -> usize {
+        SET_BYTES + self.vectors.bytes()
+    }
+}
+
+impl Delta {
+    /// A vector was added or replaced.
+    pub fn put(&mut self, number: i64, row: Vec<u8>) {
+        self.changes.push(Change::Put(number, row));
+    }
+
+    /// A vector was removed.
+    pub fn remove(&mut self, number: i64) {
+        self.changes.push(Change::Remove(number));
+    }
+
+    /// All vectors were removed.
+    pub fn clear(&mut self) {
+        self.changes.push(Change::Clear);
+    }
+}
+
+/// All of a space's vectors, in one sweep of their table.
+fn read(tx: &dyn Tx) -> Result<Vectors> {
+    let state = state::read(tx)?;
+    let dimension = state.model.map_or(1, |model| model.dimension);
+    let mut vectors = Vectors::new(dimension);
+    vectors.reserve(state.memories as usize);
+    tx.query("SELECT number, embedding FROM vectors ORDER BY number", &[], &mut |row| {
+        let embedding = row.blob(1)?;
+        if embedding.len() != 2 * dimension {
+            return Err(crate::error::corrupt("a vector of another length"));
+        }
+        vectors.put(row.integer(0)?, embedding);
+        Ok(())
+    })?;
+    Ok(vectors)
+}
