@@ -1,0 +1,133 @@
+//! Locule: a private, isolated space for every user of an AI application.
+//!
+//! No statement runs except inside one user's space, and nothing opens a space but a [`Scope`], which only the [`Gate`]
+//! makes from a verified principal. There is no user id in the data's SQL, so there is no filter to forget.
+//!
+//! ```
+//! use locule::{Act, Config, Engine, NewMemory, Request, SearchQuery, Target};
+//!
+//! # fn main() -> locule::Result<()> {
+//! # let home = std::env::temp_dir().join(format!("locule-doc-{}", std::process::id()));
+//! let engine = Engine::open(Config::at(&home))?;
+//!
+//! // Whoever embeds the library vouches for its users, with a reason that the audit trail keeps.
+//! let alice = engine.trusted_user("alice", "signed in to my shop")?;
+//! let request = Request::default();
+//!
+//! let scope = engine.gate().write(&alice, Target::Own, Act::WriteMemories, &request)?;
+//! engine.add(scope, vec![NewMemory::text("I'm allergic to peanuts")])?;
+//!
+//! let scope = engine.gate().read(&alice, Target::Own, Act::ReadMemories, &request)?;
+//! let hits = engine.search(scope, &SearchQuery::text("what food should I avoid?"))?;
+//! assert_eq!(hits[0].memory.memory, "I'm allergic to peanuts");
+//!
+//! // Alice's principal does not open Bob's space, whether there is a Bob or not.
+//! let refused = engine.gate().read(&alice, Target::Named("bob"), Act::ReadMemories, &request);
+//! assert_eq!(refused.unwrap_err().code(), locule::Code::NotYourSpace);
+//! # drop(engine);
+//! # std::fs::remove_dir_all(home).ok();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Everything here blocks: call it from threads, not from an event loop.
+#![forbid(unsafe_code)]
+
+mod access;
+mod config;
+mod erase;
+mod export;
+mod http;
+mod keys;
+mod memories;
+pub mod model;
+mod search;
+mod sweep;
+mod usage;
+
+use std::sync::Arc;
+
+pub use config::{Config, Embedding, Endpoint, Issuing, KeySet};
+pub use erase::Receipt;
+pub use export::{EXPORT_FORMAT, Exported, ImportSummary};
+pub use locule_core::audit::{Entry, SystemEntry};
+pub use locule_core::auth::{self, Principal};
+pub use locule_core::clock::{self, Sources};
+pub use locule_core::filter::{self, Filter};
+pub use locule_core::id::{self, Identity, Issuer, MemoryId, Subject};
+pub use locule_core::memory::{self, Added, Change, Event, Hit, ListQuery, Memory, NewMemory, Page, SearchQuery, Statistics};
+pub use locule_core::policy::{self, Act, Role};
+pub use locule_core::{Code, Erasure, Error, Gate, Operator, Provision, Read, Request, Result, Right, Scope, Target, Write, limit};
+pub use locule_store::directory::{Figures, SystemRecord, UserRecord};
+pub use locule_store::{Durability, Quota};
+pub use usage::Usage;
+
+use locule_core::auth::Authenticator;
+use locule_store::Store;
+use model::Embedder;
+
+/// An open installation.
+pub struct Engine {
+    store: Store,
+    gate: Gate,
+    authenticator: Authenticator,
+    issuing: access::Issuer,
+    embedder: Arc<dyn Embedder>,
+    sources: Sources,
+}
+
+impl Engine {
+    /// Opens an installation, and finishes what an earlier run left half done.
+    pub fn open(config: Config) -> Result<Self> {
+        Engine::open_with(config, Sources::system())
+    }
+
+    /// The same with time and chance from elsewhere, for tests.
+    #[expect(clippy::disallowed_methods, reason = "the one gate of the installation")]
+    pub fn open_with(config: Config, sources: Sources) -> Result<Self> {
+        let store = locule_store::open(&config.store_options(), sources.clone())?;
+        let issuing = access::Issuer::new(&config, &store)?;
+        let verifiers = access::verifiers(&config, &issuing, &store, &sources)?;
+        let embedder = model::embedder(&config.embedding)?;
+        let directory = store.directory.clone();
+        Ok(Engine {
+            gate: Gate::new(directory.clone(), config.provision, sources.clone()),
+            authenticator: Authenticator::new(verifiers, directory, sources.clone()),
+            store,
+            issuing,
+            embedder,
+            sources,
+        })
+    }
+
+    /// The gate: from a principal and a target to a scope.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Who holds this credential: a user's token or an API key.
+    pub fn authenticate(&self, credential: &str) -> Result<Principal> {
+        self.authenticator.authenticate(credential)
+    }
+
+    /// The model that embeds texts here.
+    pub fn embedder(&self) -> &dyn Embedder {
+        &*self.embedder
+    }
+
+    /// What the log calls a user: always the same, and nothing to who has not our key.
+    pub fn pseudonym(&self, identity: &Identity) -> String {
+        self.store.directory.pseudonym(identity)
+    }
+
+    /// How many connections are open, and how many bytes of vectors are in memory.
+    pub fn held(&self) -> (usize, usize) {
+        self.store.spaces.held()
+    }
+
+    /// Writes home what is still in logs and tells the directory the last figures. Dropping the engine without it loses
+    /// nothing that was acknowledged.
+    pub fn close(&self) -> Result<()> {
+        self.store.spaces.close()
+    }
+}

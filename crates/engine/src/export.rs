@@ -1,0 +1,229 @@
+//! Taking everything out of a space, and putting it back exactly.
+//!
+//! An export is one JSON object, written as it is read, so that a large space needs no large memory:
+//! `{"format", "user_id", "export_date", "total_memories", "model", "dimension", "memories": [ … ]}`. A memory is
+//! `{"id", "content", "created_at", "metadata", …}` with all its fields, its history and its vector as base64 of
+//! little-endian half-precision floats.
+
+use std::io;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use jiff::Timestamp;
+use locule_core::id::MemoryId;
+use locule_core::memory::{Memory, Metadata, hash};
+use locule_core::{Error, Read, Result, Scope, Write};
+use locule_store::vector;
+use serde::{Deserialize, Serialize};
+
+use crate::Engine;
+use crate::model::Purpose;
+
+/// What the first field of an export says.
+pub const EXPORT_FORMAT: &str = "locule-export-1";
+
+/// How many imported memories one transaction takes.
+const IMPORT_BATCH: usize = 500;
+
+/// One memory of an export. Only `content` must be there to import one: the rest is made if it is missing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Exported {
+    /// See [`Memory::id`].
+    #[serde(default)]
+    pub id: Option<MemoryId>,
+    /// The text.
+    #[serde(alias = "memory")]
+    pub content: String,
+    /// See [`Memory::created_at`].
+    #[serde(default)]
+    pub created_at: Option<Timestamp>,
+    /// See [`Memory::metadata`].
+    #[serde(default)]
+    pub metadata: Option<Metadata>,
+    /// See [`Memory::updated_at`].
+    #[serde(default)]
+    pub updated_at: Option<Timestamp>,
+    /// See [`Memory::agent_id`].
+    #[serde(default)]
+    pub agent_id: Option<String>,
+    /// See [`Memory::run_id`].
+    #[serde(default)]
+    pub run_id: Option<String>,
+    /// See [`Memory::app_id`].
+    #[serde(default)]
+    pub app_id: Option<String>,
+    /// See [`Memory::categories`].
+    #[serde(default)]
+    pub categories: Option<Vec<String>>,
+    /// See [`Memory::hash`]; made anew from the text on import.
+    #[serde(default)]
+    pub hash: Option<String>,
+    /// See [`Memory::expiration`].
+    #[serde(default)]
+    pub expiration: Option<Timestamp>,
+    /// The vector, as base64 of little-endian half-precision floats.
+    #[serde(default)]
+    pub embedding: Option<String>,
+}
+
+/// What an import did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ImportSummary {
+    /// How many memories were put in.
+    pub imported: u64,
+    /// How many were there already, by id or by text.
+    pub skipped: u64,
+}
+
+impl Engine {
+    /// Writes a whole space to `out`; calls `progress` with how many memories are written, of how many.
+    pub fn export(
+        &self,
+        scope: Scope<Read>,
+        user_id: &str,
+        out: &mut dyn io::Write,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<u64> {
+        let space = self.store.spaces.open(scope);
+        let reader = space.read()?;
+        let total = reader.count(None)?;
+        let state = reader.state()?;
+        let head = serde_json::json!({
+            "format": EXPORT_FORMAT,
+            "user_id": user_id,
+            "export_date": self.sources.now(),
+            "total_memories": total,
+            "model": state.model.as_ref().map(|model| &model.id),
+            "dimension": state.model.as_ref().map(|model| model.dimension),
+        });
+        let head = head.to_string();
+        // The list goes in before the brace that closes the object.
+        write!(out, "{},\"memories\":[", &head[..head.len() - 1]).map_err(cut_off)?;
+        let mut written = 0;
+        reader.export(&mut |memory, embedding| {
+            let line = serde_json::to_string(&exported(memory, &embedding)?).map_err(Error::internal)?;
+            write!(out, "{}\n{line}", if written == 0 { "" } else { "," }).map_err(cut_off)?;
+            written += 1;
+            progress(written, total);
+            Ok(())
+        })?;
+        writeln!(out, "\n]}}").map_err(cut_off)?;
+        out.flush().map_err(cut_off)?;
+        Ok(written)
+    }
+
+    /// Puts memories into a space, in batches that are each durable or not there at all. Repeating it adds nothing twice.
+    /// `open` gives a scope for each batch.
+    pub fn import(
+        &self,
+        mut open: impl FnMut() -> Result<Scope<Write>>,
+        memories: impl Iterator<Item = Result<Exported>>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<ImportSummary> {
+        let mut summary = ImportSummary::default();
+        let mut batch = Vec::with_capacity(IMPORT_BATCH);
+        let mut memories = memories.peekable();
+        while let Some(memory) = memories.next() {
+            batch.push(memory?);
+            if batch.len() == IMPORT_BATCH || memories.peek().is_none() {
+                self.import_batch(open()?, std::mem::take(&mut batch), &mut summary)?;
+                progress(summary.imported + summary.skipped);
+            }
+        }
+        Ok(summary)
+    }
+
+    fn import_batch(&self, scope: Scope<Write>, batch: Vec<Exported>, summary: &mut ImportSummary) -> Result<()> {
+        let bare: Vec<usize> = (0..batch.len()).filter(|&index| batch[index].embedding.is_none()).collect();
+        let texts: Vec<&str> = bare.iter().map(|&index| &*batch[index].content).collect();
+        let mut made = Vec::new();
+        if !texts.is_empty() {
+            made = self.embedder().embed(&texts, Purpose::Document)?;
+        }
+        let mut made = made.into_iter();
+        let tag = scope.space().map_or(locule_core::id::Tag(0), |chamber| chamber.tag);
+        let mut ready = Vec::with_capacity(batch.len());
+        for exported in batch {
+            let row = match &exported.embedding {
+                Some(text) => self.row(text)?,
+                None => self.encode(&made.next().unwrap_or_default())?,
+            };
+            ready.push((self.restored(exported, tag)?, row));
+        }
+        let space = self.store.spaces.open(scope);
+        let mut writer = space.write()?;
+        let mut imported = 0;
+        let count = ready.len() as u64;
+        for (memory, row) in ready {
+            imported += u64::from(writer.import(self.embedder().model(), &memory, row)?);
+        }
+        writer.note_import(imported)?;
+        writer.commit()?;
+        summary.imported += imported;
+        summary.skipped += count - imported;
+        Ok(())
+    }
+
+    fn row(&self, base64: &str) -> Result<Vec<u8>> {
+        let row = BASE64_STANDARD.decode(base64).map_err(|_| Error::invalid("An `embedding` of the import is not base64."))?;
+        if !row.len().is_multiple_of(2) {
+            return Err(Error::invalid("An `embedding` of the import is cut short."));
+        }
+        let embedding = vector::decode(&row);
+        // Checked as any vector is; stored as it came, so that a round trip changes no bit.
+        self.encode(&embedding)?;
+        Ok(row)
+    }
+
+    fn restored(&self, exported: Exported, tag: locule_core::id::Tag) -> Result<Memory> {
+        let now = self.sources.now();
+        let created_at = exported.created_at.unwrap_or(now);
+        let tick = locule_core::id::Tick::of(created_at);
+        let memory = Memory {
+            id: exported.id.unwrap_or_else(|| MemoryId::mint(tick, tag, &self.sources)),
+            hash: hash(&exported.content),
+            memory: exported.content,
+            agent_id: exported.agent_id,
+            run_id: exported.run_id,
+            app_id: exported.app_id,
+            categories: exported.categories.unwrap_or_default(),
+            metadata: exported.metadata.unwrap_or_default(),
+            expiration: exported.expiration,
+            created_at,
+            updated_at: exported.updated_at.unwrap_or(created_at),
+        };
+        let like = locule_core::memory::NewMemory {
+            memory: memory.memory.clone(),
+            agent_id: memory.agent_id.clone(),
+            run_id: memory.run_id.clone(),
+            app_id: memory.app_id.clone(),
+            categories: memory.categories.clone(),
+            metadata: memory.metadata.clone(),
+            ..Default::default()
+        };
+        like.check()?;
+        Ok(memory)
+    }
+}
+
+fn exported(memory: Memory, embedding: &[f32]) -> Result<Exported> {
+    let row = vector::encode(embedding).map_err(|_| Error::internal("a stored vector that is none"))?;
+    Ok(Exported {
+        id: Some(memory.id),
+        content: memory.memory,
+        created_at: Some(memory.created_at),
+        metadata: Some(memory.metadata),
+        updated_at: Some(memory.updated_at),
+        agent_id: memory.agent_id,
+        run_id: memory.run_id,
+        app_id: memory.app_id,
+        categories: Some(memory.categories),
+        hash: Some(memory.hash),
+        expiration: memory.expiration,
+        embedding: Some(BASE64_STANDARD.encode(row)),
+    })
+}
+
+fn cut_off(error: io::Error) -> Error {
+    Error::internal(error)
+}

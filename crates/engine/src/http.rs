@@ -1,0 +1,98 @@
+//! The one HTTP client, for addresses that an operator has configured and nobody else can choose.
+//!
+//! https only, except to this machine; no redirects; answers are read up to a bound and time.
+
+use std::time::Duration;
+
+use locule_core::{Code, Error, Result};
+use ureq::Agent;
+use ureq::http::Uri;
+
+/// A client for one configured address.
+pub(crate) struct Http {
+    agent: Agent,
+}
+
+/// What became of a request.
+pub(crate) enum Answer {
+    /// It was answered well.
+    Body(String),
+    /// It was refused with this status; a part of what was said, for the log.
+    Refused(u16, String),
+    /// The status says to come back, perhaps after so many seconds.
+    Later(u16, Option<u64>),
+}
+
+impl Http {
+    /// A client for `url`, or the reason why that may not be asked.
+    pub fn to(url: &str, timeout: Duration) -> Result<Self> {
+        let refuse = |why: &str| Err(Error::invalid(format!("The configured address {url:?}: {why}.")));
+        let Ok(uri) = url.parse::<Uri>() else { return refuse("it is not a URL") };
+        let host = uri.host().unwrap_or_default();
+        match uri.scheme_str() {
+            _ if host.is_empty() => return refuse("it names no host"),
+            Some("https") => {}
+            Some("http") if is_this_machine(host) => {}
+            Some("http") => return refuse("http is taken only for this machine; use https"),
+            _ => return refuse("it is neither https nor http"),
+        }
+        let agent = Agent::config_builder()
+            .timeout_global(Some(timeout))
+            .max_redirects(0)
+            .max_redirects_will_error(true)
+            .http_status_as_error(false)
+            .build()
+            .new_agent();
+        Ok(Http { agent })
+    }
+
+    /// Reads a document.
+    pub fn get(&self, url: &str, bytes_max: u64) -> Result<String> {
+        let mut response = self.agent.get(url).call().map_err(unreachable)?;
+        if response.status().as_u16() != 200 {
+            return Err(Error::internal(format!("status {}", response.status())));
+        }
+        response.body_mut().with_config().limit(bytes_max).read_to_string().map_err(unreachable)
+    }
+
+    /// Sends JSON and reads the answer.
+    pub fn post(&self, url: &str, key: Option<&str>, body: &serde_json::Value, bytes_max: u64) -> Result<Answer> {
+        let mut request = self.agent.post(url);
+        if let Some(key) = key {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        let mut response = request.send_json(body).map_err(unreachable)?;
+        let status = response.status().as_u16();
+        let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+        if status == 429 || status >= 500 {
+            return Ok(Answer::Later(status, retry_after));
+        }
+        let text = response.body_mut().with_config().limit(bytes_max).read_to_string().map_err(unreachable)?;
+        if status == 200 { Ok(Answer::Body(text)) } else { Ok(Answer::Refused(status, text.chars().take(300).collect())) }
+    }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn unreachable(error: ureq::Error) -> Error {
+    Error::new(Code::ProviderUnavailable, "The configured endpoint does not answer.").because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_safe_addresses_are_asked() {
+        let ask = |url| Http::to(url, Duration::from_secs(1)).is_ok();
+        for good in ["https://example.com/v1", "http://127.0.0.1:8080/x", "http://localhost/x", "http://[::1]:1/x"] {
+            assert!(ask(good), "{good}");
+        }
+        for bad in ["http://example.com", "http://127.0.0.1.example.com", "ftp://example.com", "file:///x", "x", ""] {
+            assert!(!ask(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Memories: what one does with them.
+
+use locule_core::filter::Filter;
+use locule_core::id::MemoryId;
+use locule_core::memory::{Added, Change, Event, ListQuery, Memory, NewMemory, Page, Statistics};
+use locule_core::{Error, Read, Result, Scope, Write, limit};
+use locule_store::Ready;
+use locule_store::vector::{self, NotAVector};
+
+use crate::Engine;
+use crate::model::Purpose;
+
+impl Engine {
+    /// Adds memories, all or none; they are durable when this returns. A text that is there already, with the same agent,
+    /// run and app, is returned as it is and not added again.
+    pub fn add(&self, scope: Scope<Write>, memories: Vec<NewMemory>) -> Result<Vec<Added>> {
+        if memories.is_empty() {
+            return Err(Error::invalid("There is nothing to add: give at least one memory."));
+        }
+        limit::BATCH.check(memories.len())?;
+        memories.iter().try_for_each(NewMemory::check)?;
+        // Embedding takes milliseconds: nobody's space is held meanwhile.
+        let ready = self.ready(memories)?;
+        let space = self.store.spaces.open(scope);
+        let mut writer = space.write()?;
+        let added = writer.add(self.embedder().model(), ready)?;
+        writer.commit()?;
+        Ok(added)
+    }
+
+    /// One memory.
+    pub fn get(&self, scope: Scope<Read>, id: MemoryId) -> Result<Memory> {
+        self.store.spaces.open(scope).read()?.memory(id)
+    }
+
+    /// A page of memories, newest first.
+    pub fn list(&self, scope: Scope<Read>, query: &ListQuery) -> Result<Page> {
+        self.store.spaces.open(scope).read()?.list(query)
+    }
+
+    /// What happened to a memory, oldest first.
+    pub fn history(&self, scope: Scope<Read>, id: MemoryId) -> Result<Vec<Event>> {
+        self.store.spaces.open(scope).read()?.history(id)
+    }
+
+    /// Figures over a space.
+    pub fn statistics(&self, scope: Scope<Read>) -> Result<Statistics> {
+        self.store.spaces.open(scope).read()?.statistics()
+    }
+
+    /// Changes a memory; a new text gets a new vector.
+    pub fn update(&self, scope: Scope<Write>, id: MemoryId, change: &Change) -> Result<Memory> {
+        change.check()?;
+        let row = match (&change.embedding, &change.memory) {
+            (Some(embedding), _) => Some(self.encode(embedding)?),
+            (None, Some(text)) => Some(self.encode(&self.embed_one(text, Purpose::Document)?)?),
+            (None, None) => None,
+        };
+        let space = self.store.spaces.open(scope);
+        let mut writer = space.write()?;
+        let memory = writer.update(self.embedder().model(), id, change, row)?;
+        writer.commit()?;
+        Ok(memory)
+    }
+
+    /// Deletes a memory, and its texts from its history.
+    pub fn delete(&self, scope: Scope<Write>, id: MemoryId) -> Result<()> {
+        let space = self.store.spaces.open(scope);
+        let mut writer = space.write()?;
+        writer.delete(id)?;
+        writer.commit()
+    }
+
+    /// Deletes all memories that match, all of them without a filter, in one transaction; says how many.
+    pub fn delete_all(&self, scope: Scope<Write>, filter: Option<&Filter>) -> Result<u64> {
+        let space = self.store.spaces.open(scope);
+        let mut writer = space.write()?;
+        let count = writer.delete_all(filter)?;
+        writer.commit()?;
+        Ok(count)
+    }
+
+    /// Every memory with its vector as it is stored: the caller's, or made now for all that have none.
+    fn ready(&self, mut memories: Vec<NewMemory>) -> Result<Vec<Ready>> {
+        let bare: Vec<usize> = (0..memories.len()).filter(|&index| memories[index].embedding.is_none()).collect();
+        if !bare.is_empty() {
+            let texts: Vec<&str> = bare.iter().map(|&index| &*memories[index].memory).collect();
+            let embeddings = self.embedder().embed(&texts, Purpose::Document)?;
+            for (index, embedding) in bare.into_iter().zip(embeddings) {
+                memories[index].embedding = Some(embedding);
+            }
+        }
+        memories
+            .into_iter()
+            .map(|mut memory| {
+                let embedding = memory.embedding.take().unwrap_or_default();
+                Ok(Ready { row: self.encode(&embedding)?, memory })
+            })
+            .collect()
+    }
+
+    pub(crate) fn embed_one(&self, text: &str, purpose: Purpose) -> Result<Vec<f32>> {
+        let mut embeddings = self.embedder().embed(&[text], purpose)?;
+        embeddings.pop().ok_or_else(|| Error::internal("a text without a vector"))
+    }
+
+    /// A vector as it is stored, or what is wrong with it.
+    pub(crate) fn encode(&self, embedding: &[f32]) -> Result<Vec<u8>> {
+        self.check_dimension(embedding)?;
+        vector::encode(embedding).map_err(|error: NotAVector| Error::invalid(format!("`embedding`: {error}.")))
+    }
+
+    pub(crate) fn check_dimension(&self, embedding: &[f32]) -> Result<()> {
+        let dimension = self.embedder().model().dimension;
+        if embedding.len() == dimension {
+            return Ok(());
+        }
+        Err(Error::invalid(format!("`embedding` has {} numbers, and vectors here have {dimension}.", embedding.len())))
+    }
+}
