@@ -61,6 +61,16 @@ pub struct Origin {
     pub request_id: String,
 }
 
+impl Origin {
+    /// Whose space is acted in: the actor's own, unless they act for somebody else.
+    pub fn owner(&self) -> Option<&Identity> {
+        match (&self.on_behalf_of, &self.actor) {
+            (Some(owner), _) | (None, Actor::User(owner)) => Some(owner),
+            (None, _) => None,
+        }
+    }
+}
+
 /// One entry of a space's chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -97,18 +107,21 @@ impl Entry {
         let time = self.time.as_microsecond().to_be_bytes();
         // Nothing and an empty text are two things; without this they would hash alike.
         let present = [u8::from(self.on_behalf_of.is_some()), u8::from(self.object.is_some())];
-        link(previous, &[
-            &sequence,
-            &time,
-            self.actor_kind.as_bytes(),
-            self.actor.as_bytes(),
-            self.on_behalf_of.as_deref().unwrap_or("").as_bytes(),
-            self.act.as_bytes(),
-            self.object.as_deref().unwrap_or("").as_bytes(),
-            self.outcome.as_bytes(),
-            self.request_id.as_bytes(),
-            &present,
-        ])
+        link(
+            previous,
+            &[
+                &sequence,
+                &time,
+                self.actor_kind.as_bytes(),
+                self.actor.as_bytes(),
+                self.on_behalf_of.as_deref().unwrap_or("").as_bytes(),
+                self.act.as_bytes(),
+                self.object.as_deref().unwrap_or("").as_bytes(),
+                self.outcome.as_bytes(),
+                self.request_id.as_bytes(),
+                &present,
+            ],
+        )
     }
 }
 

@@ -146,7 +146,8 @@ impl Error {
 
     /// A fault of ours; the cause goes to the log.
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Error::new(Code::Internal, "Something went wrong on our side. The request id finds it in the log.").because(source)
+        Error::new(Code::Internal, "Something went wrong on our side. The request id finds it in the log.")
+            .because(source)
     }
 
     /// What kind of refusal or fault this is.

@@ -269,7 +269,9 @@ fn scalars(field: &Field, values: &[Value]) -> Result<Vec<Scalar>> {
 
 fn scalar(field: &Field, value: &Value) -> Result<Scalar> {
     match (field, value) {
-        (Field::CreatedAt | Field::UpdatedAt | Field::Expiration, Value::String(text)) => moment(text).map(Scalar::Time),
+        (Field::CreatedAt | Field::UpdatedAt | Field::Expiration, Value::String(text)) => {
+            moment(text).map(Scalar::Time)
+        }
         (Field::CreatedAt | Field::UpdatedAt | Field::Expiration, _) => Err(Error::invalid(NOT_A_MOMENT)),
         (_, Value::String(text)) => {
             limit::QUERY_BYTES.check(text.len())?;
@@ -313,10 +315,13 @@ mod tests {
         let parsed = read(json!({"agent_id": "chef", "metadata.kind.inner": {"gte": 3, "lt": 5}}))?;
         let Filter::All(all) = parsed.filter else { panic!("not all of them") };
         assert_eq!(all.len(), 3);
-        assert_eq!(all[1], Filter::Field(
-            Field::Metadata(vec!["kind".into(), "inner".into()]),
-            Test::Compare(Ordering::GreaterOrEqual, Scalar::Integer(3)),
-        ));
+        assert_eq!(
+            all[1],
+            Filter::Field(
+                Field::Metadata(vec!["kind".into(), "inner".into()]),
+                Test::Compare(Ordering::GreaterOrEqual, Scalar::Integer(3)),
+            )
+        );
         Ok(())
     }
 
@@ -324,7 +329,10 @@ mod tests {
     fn every_user_a_filter_names_is_reported_and_none_is_kept() -> Result<()> {
         for (json, users) in [
             (json!({"user_id": "bob"}), vec!["bob"]),
-            (json!({"OR": [{"user_id": "alice"}, {"NOT": {"user_id": {"in": ["bob", "eve"]}}}]}), vec!["alice", "bob", "eve"]),
+            (
+                json!({"OR": [{"user_id": "alice"}, {"NOT": {"user_id": {"in": ["bob", "eve"]}}}]}),
+                vec!["alice", "bob", "eve"],
+            ),
             (json!({"user_id": {"ne": "alice"}}), vec!["{\"ne\":\"alice\"}"]),
             (json!({"user_id": "*"}), vec!["*"]),
             (json!({"user_id": 7}), vec!["7"]),
@@ -337,9 +345,18 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_refused() {
         for bad in [
-            json!("agent_id"), json!([]), json!({"owner": "x"}), json!({"agent_id": {"like": "x"}}), json!({"agent_id": {}}),
-            json!({"agent_id": 5}), json!({"AND": {}}), json!({"created_at": "yesterday"}), json!({"metadata": "x"}),
-            json!({"metadata.k": {"contains": 3}}), json!({"metadata.k": {"in": "x"}}), json!({"metadata.k": {"in": [[1]]}}),
+            json!("agent_id"),
+            json!([]),
+            json!({"owner": "x"}),
+            json!({"agent_id": {"like": "x"}}),
+            json!({"agent_id": {}}),
+            json!({"agent_id": 5}),
+            json!({"AND": {}}),
+            json!({"created_at": "yesterday"}),
+            json!({"metadata": "x"}),
+            json!({"metadata.k": {"contains": 3}}),
+            json!({"metadata.k": {"in": "x"}}),
+            json!({"metadata.k": {"in": [[1]]}}),
         ] {
             assert!(parse(&bad).is_err(), "{bad}");
         }

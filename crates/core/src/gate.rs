@@ -55,6 +55,12 @@ impl Gate {
         Gate { directory, provision, sources }
     }
 
+    /// Whether this could be allowed at all, without looking anything up or writing anything down: to refuse a request
+    /// before its body is read. What is not permitted is then refused, on record, by asking for the scope.
+    pub fn permits(&self, principal: &Principal, target: Target, act: Act, request: &Request) -> bool {
+        authorize(principal, target, act, request).is_ok()
+    }
+
     /// The right to look into a space.
     pub fn read(&self, principal: &Principal, target: Target, act: Act, request: &Request) -> Result<Scope<Read>> {
         self.on_record(principal, target, act, request, || {
@@ -109,7 +115,13 @@ impl Gate {
     }
 
     /// The right to change one space for work that no user asked for: an import, a sweep.
-    pub fn system_write(&self, operator: &Operator, identity: Identity, act: Act, reason: &str) -> Result<Scope<Write>> {
+    pub fn system_write(
+        &self,
+        operator: &Operator,
+        identity: Identity,
+        act: Act,
+        reason: &str,
+    ) -> Result<Scope<Write>> {
         let space = Some(self.directory.provision(&identity)?);
         let origin = self.system_origin(operator, identity, act, reason)?;
         Ok(Scope { space, origin, right: PhantomData })
@@ -225,9 +237,9 @@ fn whose(principal: &Principal, target: Target, request: &Request) -> Result<Ide
             Ok(identity.clone())
         }
         (Who::User { .. }, Target::Named(_), None) => Err(Error::not_your_space()),
-        (Who::Service { .. }, Target::Own, None) => {
-            Err(Error::invalid("A service key is no user: name the user it acts for, in the path or in the act-as header."))
-        }
+        (Who::Service { .. }, Target::Own, None) => Err(Error::invalid(
+            "A service key is no user: name the user it acts for, in the path or in the act-as header.",
+        )),
         (Who::Service { .. }, Target::Named(name), Some(act_as)) if name != act_as => {
             Err(Error::invalid("The path and the act-as header name two different users."))
         }

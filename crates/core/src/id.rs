@@ -178,7 +178,7 @@ impl Tick {
     /// The tick of a moment.
     pub fn of(moment: Timestamp) -> Self {
         let microseconds = moment.as_microsecond().max(0) as u64;
-        Tick((microseconds / 1000) << 12 | (microseconds % 1000) * 4096 / 1000)
+        Tick(((microseconds / 1000) << 12) | ((microseconds % 1000) * 4096 / 1000))
     }
 
     /// The next one.
@@ -265,7 +265,20 @@ mod tests {
             assert_eq!(Subject::try_from(good).map(|subject| subject.0).ok().as_deref(), Some(good));
         }
         let decomposed = "A\u{30a}lice";
-        let bad = ["", "me", ".", "..", " a", "a ", "a\0b", "a\nb", "\u{85}", decomposed, "urn:locule:space:x", &"x".repeat(256)];
+        let bad = [
+            "",
+            "me",
+            ".",
+            "..",
+            " a",
+            "a ",
+            "a\0b",
+            "a\nb",
+            "\u{85}",
+            decomposed,
+            "urn:locule:space:x",
+            &"x".repeat(256),
+        ];
         for bad in bad {
             assert!(Subject::try_from(bad).is_err(), "{bad:?}");
         }

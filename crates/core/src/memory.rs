@@ -132,11 +132,9 @@ impl Change {
             new.hash = hash(text);
             new.memory.clone_from(text);
         }
-        for (change, field) in [
-            (&self.agent_id, &mut new.agent_id),
-            (&self.run_id, &mut new.run_id),
-            (&self.app_id, &mut new.app_id),
-        ] {
+        for (change, field) in
+            [(&self.agent_id, &mut new.agent_id), (&self.run_id, &mut new.run_id), (&self.app_id, &mut new.app_id)]
+        {
             if let Some(label) = change {
                 field.clone_from(label);
             }
@@ -247,7 +245,13 @@ impl SearchQuery {
 
     /// A search in words with everything else as usual.
     pub fn text(text: impl Into<String>) -> Self {
-        SearchQuery { text: Some(text.into()), embedding: None, limit: Self::LIMIT_DEFAULT, threshold: None, filter: None }
+        SearchQuery {
+            text: Some(text.into()),
+            embedding: None,
+            limit: Self::LIMIT_DEFAULT,
+            threshold: None,
+            filter: None,
+        }
     }
 
     /// Passes what fits the bounds of [`limit`] and asks for something.

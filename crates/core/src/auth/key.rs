@@ -4,7 +4,7 @@
 //! the check lets a scanner tell a key from noise. Only a hash is kept. A slow hash would be no safer for 256 random
 //! bits, and would give anybody a way to keep our processors busy.
 
-use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -95,7 +95,9 @@ impl ActAs {
     pub fn parse(text: &str) -> Result<Self> {
         match text.strip_suffix('*') {
             Some("") => Ok(ActAs::Anyone),
-            Some(prefix) if !prefix.contains('*') => Subject::try_from(prefix).map(|_| ActAs::Prefix(prefix.to_owned())),
+            Some(prefix) if !prefix.contains('*') => {
+                Subject::try_from(prefix).map(|_| ActAs::Prefix(prefix.to_owned()))
+            }
             Some(_) => Err(Error::invalid("`act-as` is `*`, a prefix such as `shop-*`, or one user id.")),
             None => Subject::try_from(text).map(ActAs::Only),
         }
@@ -133,8 +135,16 @@ impl NewKey {
     /// Makes one.
     pub fn mint(kind: KeyKind, name: &str, expires_at: Option<Timestamp>, sources: &Sources) -> Result<Self> {
         limit::KEY_NAME_BYTES.check(name.len())?;
+        // A pattern is kept as its text. One that reads back as another would cover other users than meant.
+        if let KeyKind::Service { act_as, .. } = &kind
+            && ActAs::parse(&act_as.to_string()).ok().as_ref() != Some(act_as)
+        {
+            return Err(Error::invalid(
+                "A service key cannot act for a user whose id ends in `*`, nor by that prefix.",
+            ));
+        }
         let id = HEXLOWER.encode(&sources.bytes::<8>());
-        let secret = BASE64URL_NOPAD.encode(&sources.bytes::<32>()).replace(['-', '_'], "0");
+        let secret = HEXLOWER.encode(&sources.bytes::<32>());
         let body = format!("{PREFIX}{id}_{secret}");
         let text = format!("{body}_{}", check(&body));
         let hash = Sha256::digest(secret.as_bytes()).into();

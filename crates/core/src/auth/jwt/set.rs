@@ -38,8 +38,12 @@ const SET_BYTES: Bound = Bound {
     reason: "64 keys with certificate chains fit; a web page served by mistake need not.",
 };
 
-const SET_KEYS: Bound =
-    Bound { name: "key set", max: 64, unit: "keys", reason: "Each is looked at for each token. Issuers publish two or three." };
+const SET_KEYS: Bound = Bound {
+    name: "key set",
+    max: 64,
+    unit: "keys",
+    reason: "Each is looked at for each token. Issuers publish two or three.",
+};
 
 /// Public keys that verify tokens.
 pub struct KeySet {
@@ -96,9 +100,10 @@ impl KeySet {
 
     /// The key a token means: the one it names, or, when it names none, the only one of its algorithm.
     pub(super) fn find(&self, header: &Header) -> Option<&PublicKey> {
-        let mut fitting = self.keys.iter().filter(|key| {
-            key.algorithm == header.algorithm && (header.kid.is_none() || key.kid == header.kid)
-        });
+        let mut fitting = self
+            .keys
+            .iter()
+            .filter(|key| key.algorithm == header.algorithm && (header.kid.is_none() || key.kid == header.kid));
         match (fitting.next(), fitting.next()) {
             (Some(key), None) => Some(key),
             _ => None,

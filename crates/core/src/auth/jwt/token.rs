@@ -89,8 +89,7 @@ pub(super) fn algorithm(name: &str) -> Option<Algorithm> {
 
 /// Whether this can be the name of a key: short, and of letters that mean nothing to a path, a query or a log.
 pub(super) fn is_key_id(kid: &str) -> bool {
-    (1..=128).contains(&kid.len())
-        && kid.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._~=-".contains(&byte))
+    (1..=128).contains(&kid.len()) && kid.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._~=-".contains(&byte))
 }
 
 fn is_base64url(segment: &str) -> bool {
