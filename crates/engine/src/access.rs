@@ -48,7 +48,9 @@ pub(crate) fn verifiers(config: &Config, issuer: &Issuer, store: &Store, sources
     let keys = match (&issuing.key_set, &issuing.secrets[..]) {
         (Some(set), []) => Keys::Jwks(Arc::new(keys::source(set, sources)?)),
         (Some(_), _) => {
-            return Err(Error::invalid("Tokens are verified with secrets or with a key set, never both: configure one."));
+            return Err(Error::invalid(
+                "Tokens are verified with secrets or with a key set, never both: configure one.",
+            ));
         }
         (None, []) => Keys::Secrets(vec![Secret::new(store.token_secret.clone())?]),
         (None, secrets) => Keys::Secrets(secrets.iter().cloned().map(Secret::new).collect::<Result<_>>()?),

@@ -165,7 +165,9 @@ impl Engine {
     }
 
     fn row(&self, base64: &str) -> Result<Vec<u8>> {
-        let row = BASE64_STANDARD.decode(base64).map_err(|_| Error::invalid("An `embedding` of the import is not base64."))?;
+        let row = BASE64_STANDARD
+            .decode(base64)
+            .map_err(|_| Error::invalid("An `embedding` of the import is not base64."))?;
         if !row.len().is_multiple_of(2) {
             return Err(Error::invalid("An `embedding` of the import is cut short."));
         }

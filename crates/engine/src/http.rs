@@ -68,7 +68,11 @@ impl Http {
             return Ok(Answer::Later(status, retry_after));
         }
         let text = response.body_mut().with_config().limit(bytes_max).read_to_string().map_err(unreachable)?;
-        if status == 200 { Ok(Answer::Body(text)) } else { Ok(Answer::Refused(status, text.chars().take(300).collect())) }
+        if status == 200 {
+            Ok(Answer::Body(text))
+        } else {
+            Ok(Answer::Refused(status, text.chars().take(300).collect()))
+        }
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use locule_core::clock::Sources;
 use locule_core::auth::jwt::{KeySet, KeySource};
+use locule_core::clock::Sources;
 use locule_core::{Code, Error, Result};
 
 use crate::config;

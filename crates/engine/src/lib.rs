@@ -55,9 +55,13 @@ pub use locule_core::auth::{self, Principal};
 pub use locule_core::clock::{self, Sources};
 pub use locule_core::filter::{self, Filter};
 pub use locule_core::id::{self, Identity, Issuer, MemoryId, Subject};
-pub use locule_core::memory::{self, Added, Change, Event, Hit, ListQuery, Memory, NewMemory, Page, SearchQuery, Statistics};
+pub use locule_core::memory::{
+    self, Added, Change, Event, Hit, ListQuery, Memory, NewMemory, Page, SearchQuery, Statistics,
+};
 pub use locule_core::policy::{self, Act, Role};
-pub use locule_core::{Code, Erasure, Error, Gate, Operator, Provision, Read, Request, Result, Right, Scope, Target, Write, limit};
+pub use locule_core::{
+    Code, Erasure, Error, Gate, Operator, Provision, Read, Request, Result, Right, Scope, Target, Write, limit,
+};
 pub use locule_store::directory::{Figures, SystemRecord, UserRecord};
 pub use locule_store::{Durability, Quota};
 pub use usage::Usage;
@@ -123,6 +127,12 @@ impl Engine {
     /// How many connections are open, and how many bytes of vectors are in memory.
     pub fn held(&self) -> (usize, usize) {
         self.store.spaces.held()
+    }
+
+    /// Whether the installation can work: the directory answers.
+    pub fn check(&self) -> Result<()> {
+        use locule_core::directory::Directory as _;
+        self.store.directory.find(&self.identity("readiness")?).map(drop)
     }
 
     /// Writes home what is still in logs and tells the directory the last figures. Dropping the engine without it loses

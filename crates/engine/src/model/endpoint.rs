@@ -40,7 +40,9 @@ impl Remote {
     pub fn new(endpoint: Endpoint) -> Result<Self> {
         limit::DIMENSION.check(endpoint.dimension)?;
         if endpoint.dimension == 0 || endpoint.batch == 0 || endpoint.model.is_empty() {
-            return Err(Error::invalid("An embedding endpoint needs a model, its dimension, and a batch of at least 1."));
+            return Err(Error::invalid(
+                "An embedding endpoint needs a model, its dimension, and a batch of at least 1.",
+            ));
         }
         let http = Http::to(&endpoint.url, endpoint.timeout)?;
         // The prefixes shape the vectors as the model does: with others, stored vectors would not fit.
@@ -120,6 +122,8 @@ impl Embedder for Remote {
 fn unavailable(what: &str) -> Error {
     Error::new(
         Code::ProviderUnavailable,
-        format!("The embedding endpoint {what}. Nothing was stored; try again in a moment, or bring your own `embedding`."),
+        format!(
+            "The embedding endpoint {what}. Nothing was stored; try again in a moment, or bring your own `embedding`."
+        ),
     )
 }

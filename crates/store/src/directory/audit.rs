@@ -38,9 +38,14 @@ impl Directory {
     pub(super) fn append(&self, entry: SystemEntry) -> Result<()> {
         let pseudonym = self.pseudonym.clone();
         let sources = self.sources.clone();
-        self.writer.run(move |connection| {
-            write(connection, &entry, &pseudonym, &sources).map_err(crate::error::of_sqlite)
-        })
+        self.write(move |connection| write(connection, &entry, &pseudonym, &sources))
+    }
+
+    /// Like [`Directory::append`], on a full disk too.
+    pub(super) fn append_at_any_cost(&self, entry: SystemEntry) -> Result<()> {
+        let pseudonym = self.pseudonym.clone();
+        let sources = self.sources.clone();
+        self.write_at_any_cost(move |connection| write(connection, &entry, &pseudonym, &sources))
     }
 
     /// The newest entries first, up to `limit`.
@@ -95,7 +100,8 @@ impl Directory {
                 let space: Option<Vec<u8>> = row.get(5)?;
                 let (kind, act): (String, String) = (row.get(2)?, row.get(6)?);
                 let (outcome, request): (String, String) = (row.get(7)?, row.get(8)?);
-                let link = chain(&previous, sequence, row.get(1)?, &kind, &actor, &target, &space, &act, &outcome, &request);
+                let link =
+                    chain(&previous, sequence, row.get(1)?, &kind, &actor, &target, &space, &act, &outcome, &request);
                 if sequence != expected || row.get::<_, Vec<u8>>(9)? != link {
                     return Ok(Err(sequence));
                 }
@@ -136,8 +142,7 @@ fn write(
         .unwrap_or((0, BEGINNING));
     let (sequence, time) = (last + 1, entry.time.as_microsecond());
     let (kind, outcome) = (entry.actor.kind(), entry.outcome.as_str());
-    let link =
-        chain(&previous, sequence, time, kind, &actor, &target, &space, entry.act, outcome, &entry.request_id);
+    let link = chain(&previous, sequence, time, kind, &actor, &target, &space, entry.act, outcome, &entry.request_id);
     connection
         .prepare_cached(
             "INSERT INTO audit (sequence, time, actor_kind, actor, target, space, act, outcome, request_id, link)
@@ -166,7 +171,8 @@ fn owner(connection: &Connection, entry: &SystemEntry) -> rusqlite::Result<Optio
 
 fn seal(connection: &Connection, which: &str, values: [&str; 2]) -> rusqlite::Result<Option<(SpaceId, Secret)>> {
     connection
-        .prepare_cached(&format!("SELECT id, seal FROM spaces WHERE {which} LIMIT 1"))?
+        // A subject that two issuers know names nobody in particular: neither's key shall name the other.
+        .prepare_cached(&format!("SELECT id, seal FROM spaces WHERE {which} GROUP BY subject HAVING count(*) = 1"))?
         .query_row(values, |row| Ok((SpaceId::from_bytes(row.get(0)?), Secret::from_bytes(&row.get::<_, Vec<u8>>(1)?))))
         .optional()
         .map(|found| found.and_then(|(space, secret)| Some((space, secret?))))
@@ -197,15 +203,18 @@ fn chain(
     outcome: &str,
     request: &str,
 ) -> Link {
-    audit::link(previous, &[
-        &sequence.to_be_bytes(),
-        &time.to_be_bytes(),
-        kind.as_bytes(),
-        actor,
-        target.as_deref().unwrap_or(&[]),
-        space.as_deref().unwrap_or(&[]),
-        act.as_bytes(),
-        outcome.as_bytes(),
-        request.as_bytes(),
-    ])
+    audit::link(
+        previous,
+        &[
+            &sequence.to_be_bytes(),
+            &time.to_be_bytes(),
+            kind.as_bytes(),
+            actor,
+            target.as_deref().unwrap_or(&[]),
+            space.as_deref().unwrap_or(&[]),
+            act.as_bytes(),
+            outcome.as_bytes(),
+            request.as_bytes(),
+        ],
+    )
 }

@@ -64,7 +64,8 @@ impl Directory {
 
     /// Ends a key.
     pub fn revoke_key(&self, operator: &Operator, id: KeyId) -> Result<()> {
-        let removed = self.write(move |connection| connection.execute("DELETE FROM keys WHERE id = ?1", [id.as_str()]))?;
+        let removed =
+            self.write(move |connection| connection.execute("DELETE FROM keys WHERE id = ?1", [id.as_str()]))?;
         if removed == 0 {
             return Err(Error::not_found());
         }

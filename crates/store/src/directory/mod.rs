@@ -15,7 +15,7 @@ use locule_core::auth::{KeyId, KeyRecord};
 use locule_core::clock::Sources;
 use locule_core::directory::{Standing, State};
 use locule_core::id::{Identity, SpaceId, Tag};
-use locule_core::{Error, Result};
+use locule_core::{Code, Error, Result};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sha2::Sha256;
 
@@ -24,6 +24,7 @@ pub use erase::Closed;
 pub use users::{Figures, Published, UserRecord};
 
 use crate::error::of_sqlite;
+use crate::files::Reserve;
 use crate::group::Group;
 use crate::seal::Secret;
 use crate::sqlite::create::{self, DIRECTORY};
@@ -35,6 +36,7 @@ pub struct Directory {
     readers: Mutex<Vec<Connection>>,
     writer: Group,
     open: Box<dyn Fn() -> Result<Connection> + Send + Sync>,
+    reserve: Reserve,
     /// Names people where they may not be named: in tombstones, in the log, in the trail after them.
     pseudonym: Secret,
     sources: Sources,
@@ -42,21 +44,33 @@ pub struct Directory {
 
 impl Directory {
     /// Opens the directory at `path`, made now if there is none and `create` says so.
-    pub fn open(path: &Path, key: Option<Secret>, pseudonym: Secret, create: bool, sources: Sources) -> Result<Arc<Self>> {
+    pub fn open(
+        path: &Path,
+        key: Option<Secret>,
+        pseudonym: Secret,
+        create: bool,
+        sources: Sources,
+    ) -> Result<Arc<Self>> {
         if create && !path.exists() {
             create::file(path, key.as_ref(), DIRECTORY, &sources)?;
         }
         let path = path.to_owned();
-        let open = move || open::existing(&path, key.as_ref(), Durability::Full);
-        let connection = open()?;
-        create::migrate(&connection, DIRECTORY)?;
-        Ok(Arc::new(Directory {
+        let reserve = Reserve::beside(&path);
+        let open = Arc::new(move || open::existing(&path, key.as_ref(), Durability::Full));
+        create::migrate(&open()?, DIRECTORY)?;
+        let directory = Directory {
             readers: Mutex::new(Vec::new()),
-            writer: Group::new(connection),
-            open: Box::new(open),
+            writer: Group::new(Box::new({
+                let open = open.clone();
+                move || open()
+            })),
+            open: Box::new(move || open()),
+            reserve,
             pseudonym,
             sources,
-        }))
+        };
+        directory.reserve.keep(&directory.sources);
+        Ok(Arc::new(directory))
     }
 
     /// What the log calls somebody: always the same, and nothing without our key.
@@ -74,12 +88,12 @@ impl Directory {
         })
     }
 
-    /// Notes that the space has files from now on.
+    /// Notes that the space has files from now on, unless it is being erased.
     pub fn born(&self, space: SpaceId) -> Result<()> {
-        self.write(move |connection| {
-            connection.execute("UPDATE spaces SET born = 1 WHERE id = ?1", [space.as_bytes()])?;
-            Ok(())
-        })
+        let noted = self.write(move |connection| {
+            connection.execute("UPDATE spaces SET born = 1 WHERE id = ?1 AND state < 2", [space.as_bytes()])
+        })?;
+        if noted == 0 { Err(Error::new(Code::SpaceErased, "This space has been erased.")) } else { Ok(()) }
     }
 
     fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
@@ -100,6 +114,22 @@ impl Directory {
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
         self.writer.run(|connection| work(connection).map_err(of_sqlite))
+    }
+
+    /// Like [`Directory::write`], and on a full disk too: the room that was kept back for this is given up then.
+    fn write_at_any_cost<T: Send + 'static>(
+        &self,
+        work: impl Fn(&Connection) -> rusqlite::Result<T> + Send + Sync + 'static,
+    ) -> Result<T> {
+        let work = Arc::new(work);
+        let attempt = || {
+            let work = work.clone();
+            self.write(move |connection| work(connection))
+        };
+        match attempt() {
+            Err(error) if error.code() == Code::StorageFull && self.reserve.release() => attempt(),
+            written => written,
+        }
     }
 
     fn who(&self, identity: &Identity) -> [u8; 32] {

@@ -25,6 +25,17 @@ pub struct UserRecord {
     pub published_at: Option<Timestamp>,
 }
 
+impl UserRecord {
+    /// Whether the space is open, as one word.
+    pub fn state_word(&self) -> &'static str {
+        match self.state {
+            State::Open => "open",
+            State::Suspended => "suspended",
+            State::Erasing => "erasing",
+        }
+    }
+}
+
 /// What a space tells the directory of itself: figures, no content.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Published {
@@ -126,6 +137,7 @@ impl Directory {
 
     /// Takes in what spaces say of themselves. A revision never goes back here.
     pub fn publish(&self, published: Vec<(SpaceId, Published)>) -> Result<()> {
+        self.reserve.keep(&self.sources);
         let now = self.sources.now().as_microsecond();
         self.write(move |connection| {
             let mut statement = connection.prepare_cached(

@@ -1,0 +1,245 @@
+//! The server: its routes on one page, its listeners, and how it stops.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::Uri;
+use axum::middleware::from_fn_with_state;
+use governor::clock::DefaultClock;
+use governor::state::keyed::DashMapStateStore;
+use governor::{Quota, RateLimiter};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use locule::{Code, Engine, Error, Principal, Result, limit};
+use tokio::net::TcpListener;
+use tower::ServiceExt;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::metrics::Metrics;
+use crate::pool::{Pool, Share};
+use crate::{extract, layer, native, openapi, operator};
+
+/// How to serve.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where users and services connect.
+    pub listen: SocketAddr,
+    /// Where operators connect; `None` for nowhere.
+    pub operator_listen: Option<SocketAddr>,
+    /// How long a request may take.
+    pub deadline: Duration,
+    /// How many units of work run at a time.
+    pub workers: usize,
+    /// Requests per second that one space may make, on average; 0 for no bound.
+    pub rate_per_s: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7400)),
+            operator_listen: Some(SocketAddr::from(([127, 0, 0, 1], 7401))),
+            deadline: Duration::from_secs(10),
+            workers: 32,
+            rate_per_s: 0,
+        }
+    }
+}
+
+/// What all requests share.
+pub struct App {
+    /// The installation.
+    pub engine: Arc<Engine>,
+    /// Where blocking work runs.
+    pub pool: Pool,
+    /// How long a request may take.
+    pub deadline: Duration,
+    /// Figures.
+    pub metrics: Metrics,
+    rates: Option<RateLimiter<Share, DashMapStateStore<Share>, DefaultClock>>,
+    hasher: RandomState,
+}
+
+impl App {
+    fn new(engine: Arc<Engine>, settings: &Settings) -> Self {
+        let rates = std::num::NonZeroU32::new(settings.rate_per_s)
+            .map(|rate| RateLimiter::dashmap(Quota::per_second(rate)));
+        App {
+            engine,
+            pool: Pool::new(settings.workers),
+            deadline: settings.deadline,
+            metrics: Metrics::new(),
+            rates,
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Whose turn the work of this principal takes: its own, or that of the user a service acts for. The hash has a key of
+    /// this process, so that nobody can aim at another's turn.
+    pub fn share(&self, principal: &Principal, acts_for: Option<&str>) -> Share {
+        let actor = principal.actor();
+        match principal.role() {
+            locule::Role::Service => Share(self.hasher.hash_one((actor.kind(), acts_for))),
+            _ => Share(self.hasher.hash_one((actor.kind(), actor.name()))),
+        }
+    }
+
+    /// Counts a request against the rate of its share.
+    pub fn check_rate(&self, share: Share) -> Result<()> {
+        match &self.rates {
+            Some(rates) if rates.check_key(&share).is_err() => {
+                Err(Error::new(Code::RateLimited, "Too many requests in this second. Try again in a moment."))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// An id for a request that brings none.
+    pub fn fresh_id(&self) -> String {
+        let random = [self.hasher.hash_one(std::time::Instant::now()), RandomState::new().hash_one(0)];
+        format!("{:016x}{:016x}", random[0], random[1])
+    }
+}
+
+/// The routes for users and services.
+pub fn public() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(openapi::head())
+        .merge(native::memories::routes())
+        .merge(native::space::routes())
+        .merge(openapi::routes())
+}
+
+/// The routes for operators.
+pub fn operators() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().merge(operator::routes()).merge(openapi::health())
+}
+
+fn finish(router: Router<Arc<App>>, app: &Arc<App>) -> Router {
+    router
+        .method_not_allowed_fallback(extract::no_such_method)
+        .fallback(extract::no_such_path)
+        .layer(from_fn_with_state(app.clone(), layer::around))
+        .with_state(app.clone())
+}
+
+/// Serves until told to stop (SIGTERM, SIGINT), then finishes what is under way. `ready` is called once both listeners
+/// accept, with their addresses (the port that was given, where 0 was asked for).
+pub fn serve(
+    engine: Arc<Engine>,
+    settings: Settings,
+    ready: impl FnOnce(SocketAddr, Option<SocketAddr>),
+) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let app = Arc::new(App::new(engine.clone(), &settings));
+    runtime.block_on(async {
+        let (public, _) = public().split_for_parts();
+        let (operators, _) = operators().split_for_parts();
+        let listener = TcpListener::bind(settings.listen).await?;
+        let operator_listener = match settings.operator_listen {
+            Some(address) => Some(TcpListener::bind(address).await?),
+            None => None,
+        };
+        let operator_address = operator_listener.as_ref().map(TcpListener::local_addr).transpose()?;
+        ready(listener.local_addr()?, operator_address);
+
+        let (stop, stopping) = tokio::sync::watch::channel(());
+        let mut listeners = vec![tokio::spawn(accept(listener, finish(public, &app), stopping.clone()))];
+        if let Some(listener) = operator_listener {
+            listeners.push(tokio::spawn(accept(listener, finish(operators, &app), stopping)));
+        }
+        let housekeeping = tokio::spawn(keep_house(engine.clone()));
+        signal().await?;
+        tracing::info!("stopping: finishing what is under way");
+        let _ = stop.send(());
+        for listener in listeners {
+            tokio::select! {
+                _ = listener => {}
+                _ = signal() => break,
+            }
+        }
+        housekeeping.abort();
+        Ok::<_, std::io::Error>(())
+    })?;
+    drop(runtime);
+    engine.close().map_err(std::io::Error::other)
+}
+
+/// How long a client may take to send the head of a request, and how long what is under way may take at the end.
+const HEAD: Duration = Duration::from_secs(5);
+const LAST: Duration = Duration::from_secs(10);
+
+/// How often figures are published.
+const HOUSE: Duration = Duration::from_secs(30);
+
+async fn accept(listener: TcpListener, router: Router, mut stopping: tokio::sync::watch::Receiver<()>) {
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(limit::HEADER_BYTES.max).pipeline_flush(true);
+    let connections = GracefulShutdown::new();
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of files, most likely: those who hold them give some back.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+            _ = stopping.changed() => break,
+        };
+        let _ = stream.set_nodelay(true);
+        let router = router.clone();
+        let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+            without_trailing_slash(request.uri_mut());
+            router.clone().oneshot(request.map(axum::body::Body::new) as Request)
+        });
+        let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(connection);
+    }
+    drop(listener);
+    let _ = tokio::time::timeout(LAST, connections.shutdown()).await;
+}
+
+/// `/x/` is `/x`: a redirect would make some clients drop their credential.
+fn without_trailing_slash(uri: &mut Uri) {
+    let path = uri.path();
+    if path.len() < 2 || !path.ends_with('/') {
+        return;
+    }
+    let trimmed = path.trim_end_matches('/');
+    let target = match uri.query() {
+        Some(query) => format!("{trimmed}?{query}"),
+        None => trimmed.to_owned(),
+    };
+    if let Ok(target) = target.parse() {
+        *uri = target;
+    }
+}
+
+async fn keep_house(engine: Arc<Engine>) {
+    let mut ticks = tokio::time::interval(HOUSE);
+    loop {
+        ticks.tick().await;
+        let engine = engine.clone();
+        let published = tokio::task::spawn_blocking(move || engine.publish()).await;
+        if let Ok(Err(error)) = published {
+            tracing::warn!(?error, "figures could not be published");
+        }
+    }
+}
+
+async fn signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}

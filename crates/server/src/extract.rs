@@ -1,0 +1,295 @@
+//! From a request to the right to act: credential, principal, target; and the body, once it is known that it may be read.
+//!
+//! A handler that takes `Caller<ReadMemories>` runs only for callers who may read memories in the space that the path
+//! names. It gets no scope until it has something to do: the scope is made where the work runs.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request as HttpRequest};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, header};
+use http_body_util::{BodyExt, Limited};
+use locule::{Act, Code, Engine, Erasure, Error, Operator, Principal, Read, Request, Result, Scope, Target, Write, limit};
+use serde::de::DeserializeOwned;
+
+use crate::app::App;
+use crate::layer::RequestId;
+use crate::pool::{Kind, Share};
+use crate::problem::Refusal;
+
+/// The header in which a service names whom it acts for, where the path says `me`.
+pub const ACT_AS: &str = "locule-act-as";
+
+/// The header for an API key, beside `Authorization: Bearer`.
+pub const API_KEY: &str = "x-api-key";
+
+/// What a handler does, as a type.
+pub trait Acting: Send + Sync + 'static {
+    /// The act that the policy knows.
+    const ACT: Act;
+}
+
+macro_rules! acting {
+    ($($name:ident),*) => {$(
+        #[doc = concat!("[`Act::", stringify!($name), "`], as a type.")]
+        pub enum $name {}
+        impl Acting for $name {
+            const ACT: Act = Act::$name;
+        }
+    )*};
+}
+
+acting!(ReadMemories, WriteMemories, ReadUsage, Export, Erase);
+
+/// Somebody verified, who may do `A` in the space that the request is about.
+pub struct Caller<A: Acting> {
+    app: Arc<App>,
+    principal: Arc<Principal>,
+    /// The name in the path; `None` for `me`.
+    named: Option<String>,
+    request: Request,
+    share: Share,
+    act: PhantomData<A>,
+}
+
+impl<A: Acting> FromRequestParts<Arc<App>> for Caller<A> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
+        let named = path_user(parts, app).await;
+        let mut request = Request { id: request_id(parts), ..Request::default() };
+        let principal = match credential(&parts.headers).and_then(|credential| app.engine.authenticate(credential)) {
+            Ok(principal) => Arc::new(principal),
+            Err(error) => return Err(refuse_stranger(app, error, named, A::ACT, request).await),
+        };
+        request.act_as = act_as(&parts.headers)?;
+        let share = app.share(&principal, named.as_deref().or(request.act_as.as_deref()));
+        app.check_rate(share)?;
+        let caller = Caller { app: app.clone(), principal, named, request, share, act: PhantomData };
+        caller.check_permission().await?;
+        Ok(caller)
+    }
+}
+
+impl<A: Acting> Caller<A> {
+    /// Notes users that the query or the body names. If one is not the target, the scope will be refused.
+    pub fn also_names(mut self, users: impl IntoIterator<Item = String>) -> Self {
+        self.request.also_named.extend(users);
+        self
+    }
+
+    /// Does something with the right to look.
+    pub async fn read<T: Send + 'static>(
+        self,
+        work: impl FnOnce(&Engine, Scope<Read>) -> Result<T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.run(Kind::Read, |caller| {
+            let engine = &caller.app.engine;
+            work(engine, engine.gate().read(&caller.principal, caller.target(), A::ACT, &caller.request)?)
+        })
+        .await
+    }
+
+    /// Does something with the right to change.
+    pub async fn write<T: Send + 'static>(
+        self,
+        work: impl FnOnce(&Engine, Scope<Write>) -> Result<T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.run(Kind::Write, |caller| {
+            let engine = &caller.app.engine;
+            work(engine, engine.gate().write(&caller.principal, caller.target(), A::ACT, &caller.request)?)
+        })
+        .await
+    }
+
+    /// Does something with the right to destroy.
+    pub async fn erase<T: Send + 'static>(
+        self,
+        work: impl FnOnce(&Engine, Erasure) -> Result<T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.run(Kind::Write, |caller| {
+            let engine = &caller.app.engine;
+            work(engine, engine.gate().erase(&caller.principal, caller.target(), &caller.request)?)
+        })
+        .await
+    }
+
+    /// The right to look, for work that outlives the request's own turn: a stream.
+    pub async fn scope(self) -> Result<(Arc<App>, Scope<Read>, String), Refusal> {
+        let app = self.app.clone();
+        let scope = self.read(|_, scope| Ok(scope)).await?;
+        let subject = scope.origin().owner().map(|owner| owner.subject.as_str().to_owned()).unwrap_or_default();
+        Ok((app, scope, subject))
+    }
+
+    async fn check_permission(&self) -> Result<(), Refusal> {
+        let gate = self.app.engine.gate();
+        if gate.permits(&self.principal, self.target(), A::ACT, &self.request) {
+            return Ok(());
+        }
+        // Ask for what will be refused, so that the refusal goes on record, which takes the disk.
+        let again = Caller { act: PhantomData::<A>, app: self.app.clone(), principal: self.principal.clone(), named: self.named.clone(), request: self.request.clone(), share: self.share };
+        again.read(|_, _| Err(Error::internal("a refusal that was none"))).await
+    }
+
+    fn target(&self) -> Target<'_> {
+        self.named.as_deref().map_or(Target::Own, Target::Named)
+    }
+
+    async fn run<T: Send + 'static>(
+        self,
+        kind: Kind,
+        work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let (app, share) = (self.app.clone(), self.share);
+        Ok(app.pool.run(share, kind, app.deadline, move || work(&self)).await?)
+    }
+}
+
+/// Somebody verified as an operator, on the operators' listener.
+pub struct Operating {
+    app: Arc<App>,
+    operator: Operator,
+}
+
+impl FromRequestParts<Arc<App>> for Operating {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
+        let request = Request { id: request_id(parts), ..Request::default() };
+        let principal = match credential(&parts.headers).and_then(|credential| app.engine.authenticate(credential)) {
+            Ok(principal) => principal,
+            Err(error) => return Err(refuse_stranger(app, error, None, Act::Operate, request).await),
+        };
+        let share = app.share(&principal, None);
+        let work = { let app = app.clone(); move || app.engine.gate().operate(&principal, &request) };
+        let operator = app.pool.run(share, Kind::Read, app.deadline, work).await?;
+        Ok(Operating { app: app.clone(), operator })
+    }
+}
+
+impl Operating {
+    /// Does something with an operator's right.
+    pub async fn run<T: Send + 'static>(
+        self,
+        work: impl FnOnce(&Engine, &Operator) -> Result<T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let app = self.app.clone();
+        let deadline = app.deadline;
+        let engine = app.engine.clone();
+        Ok(app.pool.run(Share(0), Kind::Read, deadline, move || work(&engine, &self.operator)).await?)
+    }
+
+    /// The server.
+    pub fn app_arc(&self) -> Arc<App> {
+        self.app.clone()
+    }
+}
+
+/// A JSON body. It is read only after the extractors before it have let the caller in.
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: HttpRequest, _: &S) -> Result<Self, Refusal> {
+        let is_json = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .is_none_or(|value| value.to_ascii_lowercase().starts_with("application/json"));
+        if !is_json {
+            return Err(Error::invalid("The body is JSON: send `content-type: application/json`.").into());
+        }
+        let bytes = Limited::new(request.into_body(), limit::BODY_BYTES.max).collect().await.map_err(too_large)?.to_bytes();
+        serde_json::from_slice(&bytes).map(Json).map_err(|error| Error::invalid(format!("The body: {error}.")).into())
+    }
+}
+
+fn too_large(error: Box<dyn std::error::Error + Send + Sync>) -> Refusal {
+    if error.is::<http_body_util::LengthLimitError>() {
+        return limit::BODY_BYTES.check(usize::MAX).map_or_else(Refusal, |()| Error::internal(error).into());
+    }
+    Error::invalid("The body was cut off.").into()
+}
+
+/// The query of the URL. Unknown and repeated parameters are refused.
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        match axum::extract::Query::<T>::try_from_uri(&parts.uri) {
+            Ok(axum::extract::Query(query)) => Ok(Query(query)),
+            Err(error) => Err(Error::invalid(format!("The query: {}.", error.body_text())).into()),
+        }
+    }
+}
+
+/// The one credential of a request.
+fn credential(headers: &HeaderMap) -> Result<&str> {
+    let missing = || Error::unauthenticated("Send `Authorization: Bearer <token or key>`, once.");
+    let mut bearer = headers.get_all(header::AUTHORIZATION).iter();
+    let mut key = headers.get_all(API_KEY).iter();
+    match (bearer.next(), bearer.next(), key.next(), key.next()) {
+        (Some(value), None, None, None) => {
+            let value = value.to_str().map_err(|_| missing())?;
+            let (scheme, token) = value.split_once(' ').ok_or_else(missing)?;
+            let well_formed = scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && !token.contains(' ');
+            if well_formed { Ok(token) } else { Err(missing()) }
+        }
+        (None, None, Some(value), None) => value.to_str().map_err(|_| missing()),
+        _ => Err(missing()),
+    }
+}
+
+fn act_as(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let mut values = headers.get_all(ACT_AS).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => match std::str::from_utf8(value.as_bytes()) {
+            Ok(name) => Ok(Some(name.to_owned())),
+            Err(_) => Err(Error::invalid("The act-as header is not UTF-8.").into()),
+        },
+        _ => Err(Error::invalid("Name one user to act for, once.").into()),
+    }
+}
+
+/// The `{user_id}` of the path, percent-decoded once; `None` for `me`.
+async fn path_user(parts: &mut Parts, app: &Arc<App>) -> Option<String> {
+    let params = RawPathParams::from_request_parts(parts, app).await.ok()?;
+    let named = params.iter().find(|(name, _)| *name == "user_id").map(|(_, value)| value.to_owned())?;
+    (named != "me").then_some(named)
+}
+
+fn request_id(parts: &Parts) -> String {
+    parts.extensions.get::<RequestId>().map(|id| id.0.to_string()).unwrap_or_default()
+}
+
+/// Puts on record that somebody without a good credential was here, and hands the refusal back.
+async fn refuse_stranger(app: &Arc<App>, error: Error, named: Option<String>, act: Act, request: Request) -> Refusal {
+    if error.code() != Code::Unauthenticated {
+        return error.into();
+    }
+    let work = {
+        let app = app.clone();
+        move || Err::<(), _>(app.engine.gate().refuse(error, named.as_deref(), act.as_str(), &request))
+    };
+    // All strangers together have one share, so that none of them can crowd out those who are known.
+    match app.pool.run(Share(1), Kind::Read, app.deadline, work).await {
+        Err(error) => error.into(),
+        Ok(()) => Error::internal("a refusal that was none").into(),
+    }
+}
+
+/// A method that a route does not have.
+pub async fn no_such_method(method: Method) -> Refusal {
+    Error::new(Code::NotFound, format!("{method} is not a method of this resource.")).into()
+}
+
+/// A path that nothing has.
+pub async fn no_such_path() -> Refusal {
+    Error::new(Code::NotFound, "There is no such resource. The API is described at /docs and in /openapi.json.").into()
+}

@@ -1,0 +1,254 @@
+//! `/api/{user_id}/memories`
+
+use std::sync::Arc;
+
+use axum::extract::Path;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use locule::{Error, Event, ListQuery, MemoryId, SearchQuery, filter};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::wire::{AddIn, ChangeIn, Embedding, ManyIn, MemoryIn, MemoryOut, Which};
+use crate::app::App;
+use crate::extract::{Caller, Json, Query, ReadMemories, WriteMemories};
+use crate::problem::{Problem, Refusal};
+
+/// The routes.
+pub fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(list, add, delete_all))
+        .routes(routes!(search))
+        .routes(routes!(get, update, delete))
+        .routes(routes!(history))
+}
+
+/// Memories.
+#[derive(Serialize, ToSchema)]
+struct MemoriesOut {
+    memories: Vec<MemoryOut>,
+}
+
+/// Add memories: one, or up to 1,000 at once, all or none. They are durable when this answers. A text that is there
+/// already with the same agent, run and app is answered as it is, with `existing: true`.
+#[utoipa::path(post, path = "/api/{user_id}/memories", tag = "memories", request_body = AddIn,
+    params(("user_id" = String, Path, description = "Your own id, or `me`")),
+    responses((status = 201, body = MemoryOut, description = "The memory; `{\"memories\": […]}` for a list"),
+              (status = 422, body = Problem), (status = 413, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]
+async fn add(caller: Caller<WriteMemories>, Json(body): Json<serde_json::Value>) -> Result<Response, Refusal> {
+    let (many, memories, user) = match read_add(body)? {
+        AddIn::One(memory) => (false, vec![*memory], None),
+        AddIn::Many(ManyIn { memories, user_id }) => (true, memories, user_id),
+    };
+    let mut users: Vec<String> = user.into_iter().collect();
+    let mut ready = Vec::with_capacity(memories.len());
+    for memory in memories {
+        let (memory, user) = memory.read()?;
+        users.extend(user);
+        ready.push(memory);
+    }
+    let added = caller.also_names(users).write(move |engine, scope| engine.add(scope, ready)).await?;
+    let mut memories: Vec<MemoryOut> = added.into_iter().map(MemoryOut::from).collect();
+    match (many, memories.len()) {
+        (false, 1) => {
+            let memory = memories.remove(0);
+            let location = format!("/api/me/memories/{}", memory.id());
+            Ok((StatusCode::CREATED, [(header::LOCATION, location)], axum::Json(memory)).into_response())
+        }
+        _ => Ok((StatusCode::CREATED, axum::Json(MemoriesOut { memories })).into_response()),
+    }
+}
+
+/// Tells the two shapes apart by their key, so that an error names the field that is wrong and not just "no shape fits".
+fn read_add(body: serde_json::Value) -> Result<AddIn, Error> {
+    let wrong = |error: serde_json::Error| Error::invalid(format!("The body: {error}."));
+    if body.get("memories").is_some() {
+        return serde_json::from_value(body).map(AddIn::Many).map_err(wrong);
+    }
+    if body.get("memory").is_some() {
+        return serde_json::from_value::<MemoryIn>(body).map(|memory| AddIn::One(Box::new(memory))).map_err(wrong);
+    }
+    Err(Error::invalid("The body is {\"memory\": \"…\"}, or {\"memories\": [{\"memory\": \"…\"}, …]}."))
+}
+
+/// Which page.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct PageQuery {
+    /// How many, 1 to 1,000; 100 if left out.
+    limit: Option<usize>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Only of this agent.
+    agent_id: Option<String>,
+    /// Only of this run.
+    run_id: Option<String>,
+    /// Only of this application.
+    app_id: Option<String>,
+    /// A filter, as JSON: `{"metadata.kind": "food"}`.
+    filters: Option<String>,
+    /// If given, the caller's own id.
+    user_id: Option<String>,
+}
+
+/// A page of memories, newest first.
+#[derive(Serialize, ToSchema)]
+struct PageOut {
+    memories: Vec<MemoryOut>,
+    /// How many match in all, exactly.
+    total: u64,
+    /// Give this as `cursor` for the next page; `null` on the last.
+    next_cursor: Option<String>,
+}
+
+/// List memories, newest first, a page at a time.
+#[utoipa::path(get, path = "/api/{user_id}/memories", tag = "memories",
+    params(("user_id" = String, Path, description = "Your own id, or `me`"), PageQuery),
+    responses((status = 200, body = PageOut), (status = 422, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]
+async fn list(caller: Caller<ReadMemories>, Query(page): Query<PageQuery>) -> Result<axum::Json<PageOut>, Refusal> {
+    let PageQuery { limit, cursor, agent_id, run_id, app_id, filters, user_id } = page;
+    let (filter, users) = Which { agent_id, run_id, app_id, filters, user_id }.read()?;
+    let before = cursor.map(|cursor| cursor.parse::<MemoryId>()).transpose();
+    let before = before.map_err(|_| Error::invalid("`cursor` is a `next_cursor` of an earlier page."))?;
+    let query = ListQuery { filter, limit: limit.unwrap_or(ListQuery::LIMIT_DEFAULT), before };
+    query.check()?;
+    let page = caller.also_names(users).read(move |engine, scope| engine.list(scope, &query)).await?;
+    Ok(axum::Json(PageOut {
+        memories: page.memories.into_iter().map(MemoryOut::from).collect(),
+        total: page.total,
+        next_cursor: page.next.map(|id| id.to_string()),
+    }))
+}
+
+/// How many were deleted.
+#[derive(Serialize, ToSchema)]
+struct DeletedOut {
+    deleted: u64,
+}
+
+/// Delete all memories that match, all of them without a filter, in one transaction.
+#[utoipa::path(delete, path = "/api/{user_id}/memories", tag = "memories",
+    params(("user_id" = String, Path, description = "Your own id, or `me`"), Which),
+    responses((status = 200, body = DeletedOut), (status = 422, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]
+async fn delete_all(caller: Caller<WriteMemories>, Query(which): Query<Which>) -> Result<axum::Json<DeletedOut>, Refusal> {
+    let (filter, users) = which.read()?;
+    let deleted =
+        caller.also_names(users).write(move |engine, scope| engine.delete_all(scope, filter.as_ref())).await?;
+    Ok(axum::Json(DeletedOut { deleted }))
+}
+
+/// What to look for: words, a vector, or both.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SearchIn {
+    /// In words.
+    #[serde(default)]
+    #[schema(example = "what food should I avoid?")]
+    query: Option<String>,
+    /// As a vector of the space's dimension: an array of numbers, or base64 of little-endian 32-bit floats.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<f32>>)]
+    embedding: Option<Embedding>,
+    /// How many hits at most, 1 to 1,000; 10 if left out.
+    #[serde(default)]
+    limit: Option<usize>,
+    /// The least score, 0 to 1; none if left out.
+    #[serde(default)]
+    threshold: Option<f32>,
+    /// Among which memories: `{"agent_id": "chef", "metadata.kind": {"in": ["food", "drink"]}}`.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    filters: Option<serde_json::Value>,
+    /// Whether each hit tells what its score is made of.
+    #[serde(default)]
+    explain: bool,
+    /// If given, the caller's own id.
+    #[serde(default)]
+    user_id: Option<String>,
+}
+
+/// What was found, best first.
+#[derive(Serialize, ToSchema)]
+struct ResultsOut {
+    results: Vec<MemoryOut>,
+}
+
+/// Search by meaning and by words. Every memory of the space is compared; the best come first.
+#[utoipa::path(post, path = "/api/{user_id}/memories/search", tag = "memories", request_body = SearchIn,
+    params(("user_id" = String, Path, description = "Your own id, or `me`")),
+    responses((status = 200, body = ResultsOut), (status = 422, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]
+async fn search(caller: Caller<ReadMemories>, Json(body): Json<SearchIn>) -> Result<axum::Json<ResultsOut>, Refusal> {
+    let parsed = body.filters.as_ref().filter(|json| !json.is_null()).map(filter::parse).transpose()?;
+    let (filter, mut users) = parsed.map_or((None, Vec::new()), |parsed| (Some(parsed.filter), parsed.users));
+    users.extend(body.user_id);
+    let query = SearchQuery {
+        text: body.query,
+        embedding: body.embedding.map(|embedding| embedding.0),
+        limit: body.limit.unwrap_or(SearchQuery::LIMIT_DEFAULT),
+        threshold: body.threshold,
+        filter,
+    };
+    query.check()?;
+    let hits = caller.also_names(users).read(move |engine, scope| engine.search(scope, &query)).await?;
+    let results = hits.into_iter().map(|hit| MemoryOut::hit(hit, body.explain)).collect();
+    Ok(axum::Json(ResultsOut { results }))
+}
+
+/// One memory.
+#[utoipa::path(get, path = "/api/{user_id}/memories/{id}", tag = "memories",
+    params(("user_id" = String, Path, description = "Your own id, or `me`"), ("id" = String, Path)),
+    responses((status = 200, body = MemoryOut), (status = 404, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]
+async fn get(caller: Caller<ReadMemories>, Path((_, id)): Path<(String, String)>) -> Result<axum::Json<MemoryOut>, Refusal> {
+    let memory = caller.read(move |engine, scope| engine.get(scope, id_of(&id))).await?;
+    Ok(axum::Json(memory.into()))
+}
+
+/// Change a memory.
+#[utoipa::path(patch, path = "/api/{user_id}/memories/{id}", tag = "memories", request_body = ChangeIn,
+    params(("user_id" = String, Path, description = "Your own id, or `me`"), ("id" = String, Path)),
+    responses((status = 200, body = MemoryOut), (status = 404, body = Problem), (status = 409, body = Problem),
+              (status = 422, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]
+async fn update(
+    caller: Caller<WriteMemories>,
+    Path((_, id)): Path<(String, String)>,
+    Json(body): Json<ChangeIn>,
+) -> Result<axum::Json<MemoryOut>, Refusal> {
+    let (change, user) = body.read()?;
+    change.check()?;
+    let memory =
+        caller.also_names(user).write(move |engine, scope| engine.update(scope, id_of(&id), &change)).await?;
+    Ok(axum::Json(memory.into()))
+}
+
+/// Delete a memory, and its texts from its history.
+#[utoipa::path(delete, path = "/api/{user_id}/memories/{id}", tag = "memories",
+    params(("user_id" = String, Path, description = "Your own id, or `me`"), ("id" = String, Path)),
+    responses((status = 204), (status = 404, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]
+async fn delete(caller: Caller<WriteMemories>, Path((_, id)): Path<(String, String)>) -> Result<StatusCode, Refusal> {
+    caller.write(move |engine, scope| engine.delete(scope, id_of(&id))).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What happened to a memory, oldest first.
+#[derive(Serialize, ToSchema)]
+struct HistoryOut {
+    #[schema(value_type = Vec<Object>)]
+    history: Vec<Event>,
+}
+
+/// What happened to a memory, oldest first. Of a deleted one only that it was there, and when.
+#[utoipa::path(get, path = "/api/{user_id}/memories/{id}/history", tag = "memories",
+    params(("user_id" = String, Path, description = "Your own id, or `me`"), ("id" = String, Path)),
+    responses((status = 200, body = HistoryOut), (status = 404, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]
+async fn history(caller: Caller<ReadMemories>, Path((_, id)): Path<(String, String)>) -> Result<axum::Json<HistoryOut>, Refusal> {
+    let history = caller.read(move |engine, scope| engine.history(scope, id_of(&id))).await?;
+    Ok(axum::Json(HistoryOut { history }))
+}
+
+/// The id, or one that nothing has: a malformed id is looked for like any other, and answers alike.
+fn id_of(text: &str) -> MemoryId {
+    text.parse().unwrap_or(MemoryId::from_bytes([0; 16]))
+}

@@ -1,0 +1,5 @@
+//! The native face: REST under `/api/{user_id}`, where `me` stands for the caller.
+
+pub mod memories;
+pub mod space;
+pub mod wire;

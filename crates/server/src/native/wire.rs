@@ -1,0 +1,321 @@
+//! What memories look like on the wire.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use locule::memory::{Metadata, ScoreParts};
+use locule::{Added, Change, Error, Hit, Memory, MemoryId, NewMemory, Result, filter};
+use serde::de::{self, Deserializer, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A memory.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MemoryOut {
+    /// UUIDv7; rises in the order of adding.
+    #[schema(value_type = String, example = "0199b1c2-7f3e-7abc-8def-0123456789ab")]
+    id: MemoryId,
+    /// The statement.
+    #[schema(example = "I'm allergic to peanuts")]
+    memory: String,
+    /// Which agent it belongs to.
+    agent_id: Option<String>,
+    /// Which run it belongs to.
+    run_id: Option<String>,
+    /// Which application it belongs to.
+    app_id: Option<String>,
+    /// Labels.
+    categories: Vec<String>,
+    /// Whatever the application keeps beside it.
+    #[schema(value_type = Object)]
+    metadata: Metadata,
+    /// MD5 of the text, 32 hex digits.
+    hash: String,
+    /// From when on it is no longer seen. RFC 3339, UTC.
+    #[schema(value_type = Option<String>)]
+    expiration: Option<jiff::Timestamp>,
+    /// RFC 3339, UTC.
+    #[schema(value_type = String)]
+    created_at: jiff::Timestamp,
+    /// RFC 3339, UTC.
+    #[schema(value_type = String)]
+    updated_at: jiff::Timestamp,
+    /// In an answer to a search: how well it fits, 0 to 1; comparable within one answer only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<f32>,
+    /// In an answer to a search with `explain`: what the score is made of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    score_parts: Option<ScoreParts>,
+    /// In an answer to an add: whether it was there already, and nothing was added.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    existing: Option<bool>,
+}
+
+impl From<Memory> for MemoryOut {
+    fn from(memory: Memory) -> Self {
+        let Memory {
+            id, memory, agent_id, run_id, app_id, categories, metadata, hash, expiration, created_at, updated_at
+        } = memory;
+        MemoryOut {
+            id,
+            memory,
+            agent_id,
+            run_id,
+            app_id,
+            categories,
+            metadata,
+            hash,
+            expiration,
+            created_at,
+            updated_at,
+            score: None,
+            score_parts: None,
+            existing: None,
+        }
+    }
+}
+
+impl From<Added> for MemoryOut {
+    fn from(added: Added) -> Self {
+        MemoryOut { existing: Some(added.existing), ..added.memory.into() }
+    }
+}
+
+impl MemoryOut {
+    /// A hit, with what its score is made of if asked for.
+    pub fn hit(hit: Hit, explain: bool) -> Self {
+        MemoryOut { score: Some(hit.score), score_parts: explain.then_some(hit.parts), ..hit.memory.into() }
+    }
+
+    /// Where it is.
+    pub fn id(&self) -> MemoryId {
+        self.id
+    }
+}
+
+/// A vector: an array of numbers, or base64 of little-endian 32-bit floats, which is a quarter of the work to read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Embedding(pub Vec<f32>);
+
+impl<'de> Deserialize<'de> for Embedding {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Numbers;
+
+        impl<'de> Visitor<'de> for Numbers {
+            type Value = Embedding;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                f.write_str("an array of numbers, or base64 of little-endian 32-bit floats")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut numbers: A) -> Result<Embedding, A::Error> {
+                let mut embedding = Vec::with_capacity(384);
+                while let Some(number) = numbers.next_element::<f32>()? {
+                    embedding.push(number);
+                    if embedding.len() > locule::limit::DIMENSION.max {
+                        return Err(de::Error::custom("an embedding has at most 4,096 numbers"));
+                    }
+                }
+                Ok(Embedding(embedding))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Embedding, E> {
+                let bytes = BASE64_STANDARD.decode(text).map_err(|_| E::custom("an embedding that is not base64"))?;
+                let (numbers, rest) = bytes.as_chunks::<4>();
+                if !rest.is_empty() {
+                    return Err(E::custom("an embedding whose bytes are no multiple of 4"));
+                }
+                Ok(Embedding(numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()))
+            }
+        }
+
+        deserializer.deserialize_any(Numbers)
+    }
+}
+
+/// A memory to add.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MemoryIn {
+    /// The statement, 1 to 65,536 bytes.
+    #[schema(example = "I'm allergic to peanuts")]
+    memory: String,
+    /// Which agent it belongs to.
+    #[serde(default)]
+    agent_id: Option<String>,
+    /// Which run it belongs to.
+    #[serde(default)]
+    run_id: Option<String>,
+    /// Which application it belongs to.
+    #[serde(default)]
+    app_id: Option<String>,
+    /// Labels, at most 32.
+    #[serde(default)]
+    categories: Option<Vec<String>>,
+    /// A JSON object, at most 65,536 bytes.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Metadata>,
+    /// From when on it is no longer seen: RFC 3339, or a date, which means its first moment in UTC.
+    #[serde(default)]
+    expiration: Option<String>,
+    /// Its vector, if the caller has made it: an array of numbers, or base64 of little-endian 32-bit floats.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<f32>>)]
+    embedding: Option<Embedding>,
+    /// If given, the caller's own id.
+    #[serde(default)]
+    user_id: Option<String>,
+}
+
+impl MemoryIn {
+    /// The memory, and the user it names.
+    pub fn read(self) -> Result<(NewMemory, Option<String>)> {
+        let memory = NewMemory {
+            memory: self.memory,
+            agent_id: self.agent_id,
+            run_id: self.run_id,
+            app_id: self.app_id,
+            categories: self.categories.unwrap_or_default(),
+            metadata: self.metadata.unwrap_or_default(),
+            expiration: self.expiration.as_deref().map(filter::moment).transpose()?,
+            embedding: self.embedding.map(|embedding| embedding.0),
+        };
+        Ok((memory, self.user_id))
+    }
+}
+
+/// A change to a memory. What is left out stays; `null` removes, where the field can be absent.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeIn {
+    /// A new statement; its vector is made anew unless one is given.
+    #[serde(default)]
+    memory: Option<String>,
+    /// Another agent, or none.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    agent_id: Option<Option<String>>,
+    /// Another run, or none.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    run_id: Option<Option<String>>,
+    /// Another application, or none.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    app_id: Option<Option<String>>,
+    /// Other labels.
+    #[serde(default)]
+    categories: Option<Vec<String>>,
+    /// Merged into the metadata as RFC 7396 says: objects merge, `null` removes.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Metadata>,
+    /// Another expiration, or none.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    expiration: Option<Option<String>>,
+    /// A new vector.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<f32>>)]
+    embedding: Option<Embedding>,
+    /// If given, the caller's own id.
+    #[serde(default)]
+    user_id: Option<String>,
+}
+
+/// Tells `null` from nothing at all.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::<String>::deserialize(deserializer).map(Some)
+}
+
+impl ChangeIn {
+    /// The change, and the user it names.
+    pub fn read(self) -> Result<(Change, Option<String>)> {
+        let expiration = match self.expiration {
+            None => None,
+            Some(None) => Some(None),
+            Some(Some(text)) => Some(Some(filter::moment(&text)?)),
+        };
+        let change = Change {
+            memory: self.memory,
+            agent_id: self.agent_id,
+            run_id: self.run_id,
+            app_id: self.app_id,
+            categories: self.categories,
+            metadata: self.metadata,
+            expiration,
+            embedding: self.embedding.map(|embedding| embedding.0),
+        };
+        Ok((change, self.user_id))
+    }
+}
+
+/// One memory, or a list of them.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum AddIn {
+    /// `{"memories": [ … ]}`
+    Many(ManyIn),
+    /// `{"memory": "…", …}`
+    One(Box<MemoryIn>),
+}
+
+/// Memories to add, all or none.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ManyIn {
+    /// 1 to 1,000.
+    pub memories: Vec<MemoryIn>,
+    /// If given, the caller's own id.
+    #[serde(default)]
+    pub user_id: Option<String>,
+}
+
+/// Which memories a request is about, in its query.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Which {
+    /// Only of this agent.
+    pub agent_id: Option<String>,
+    /// Only of this run.
+    pub run_id: Option<String>,
+    /// Only of this application.
+    pub app_id: Option<String>,
+    /// A filter, as JSON: `{"metadata.kind": "food"}`.
+    pub filters: Option<String>,
+    /// If given, the caller's own id.
+    pub user_id: Option<String>,
+}
+
+impl Which {
+    /// The filter, if there is one, and the users it names.
+    pub fn read(self) -> Result<(Option<filter::Filter>, Vec<String>)> {
+        let mut users: Vec<String> = self.user_id.into_iter().collect();
+        let mut all = Vec::new();
+        if let Some(json) = self.filters {
+            let json = serde_json::from_str(&json)
+                .map_err(|error| Error::invalid(format!("`filters` is not JSON: {error}.")))?;
+            let parsed = filter::parse(&json)?;
+            users.extend(parsed.users);
+            all.push(parsed.filter);
+        }
+        let labels = [
+            (filter::Field::AgentId, self.agent_id),
+            (filter::Field::RunId, self.run_id),
+            (filter::Field::AppId, self.app_id),
+        ];
+        for (field, label) in labels {
+            if let Some(label) = label {
+                all.push(filter::Filter::Field(field, filter::Test::In(vec![filter::Scalar::Text(label)])));
+            }
+        }
+        let filter = match all.len() {
+            0 => None,
+            1 => all.pop(),
+            _ => Some(filter::Filter::All(all)),
+        };
+        Ok((filter, users))
+    }
+}
