@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::wire::{AddIn, ChangeIn, Embedding, ManyIn, MemoryIn, MemoryOut, Which};
+use super::wire::{AddIn, ChangeIn, Embedding, MemoryOut, Which};
 use crate::app::App;
 use crate::extract::{Caller, Json, Query, ReadMemories, WriteMemories};
 use crate::problem::{Problem, Refusal};
@@ -37,40 +37,16 @@ struct MemoriesOut {
     params(("user_id" = String, Path, description = "Your own id, or `me`")),
     responses((status = 201, body = MemoryOut, description = "The memory; `{\"memories\": […]}` for a list"),
               (status = 422, body = Problem), (status = 413, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]
-async fn add(caller: Caller<WriteMemories>, Json(body): Json<serde_json::Value>) -> Result<Response, Refusal> {
-    let (many, memories, user) = match read_add(body)? {
-        AddIn::One(memory) => (false, vec![*memory], None),
-        AddIn::Many(ManyIn { memories, user_id }) => (true, memories, user_id),
-    };
-    let mut users: Vec<String> = user.into_iter().collect();
-    let mut ready = Vec::with_capacity(memories.len());
-    for memory in memories {
-        let (memory, user) = memory.read()?;
-        users.extend(user);
-        ready.push(memory);
-    }
-    let added = caller.also_names(users).write(move |engine, scope| engine.add(scope, ready)).await?;
+async fn add(caller: Caller<WriteMemories>, Json(body): Json<AddIn>) -> Result<Response, Refusal> {
+    let (memories, many, users) = body.read()?;
+    let added = caller.also_names(users).write(move |engine, scope| engine.add(scope, memories)).await?;
     let mut memories: Vec<MemoryOut> = added.into_iter().map(MemoryOut::from).collect();
-    match (many, memories.len()) {
-        (false, 1) => {
-            let memory = memories.remove(0);
-            let location = format!("/api/me/memories/{}", memory.id());
-            Ok((StatusCode::CREATED, [(header::LOCATION, location)], axum::Json(memory)).into_response())
-        }
-        _ => Ok((StatusCode::CREATED, axum::Json(MemoriesOut { memories })).into_response()),
+    if many || memories.len() != 1 {
+        return Ok((StatusCode::CREATED, axum::Json(MemoriesOut { memories })).into_response());
     }
-}
-
-/// Tells the two shapes apart by their key, so that an error names the field that is wrong and not just "no shape fits".
-fn read_add(body: serde_json::Value) -> Result<AddIn, Error> {
-    let wrong = |error: serde_json::Error| Error::invalid(format!("The body: {error}."));
-    if body.get("memories").is_some() {
-        return serde_json::from_value(body).map(AddIn::Many).map_err(wrong);
-    }
-    if body.get("memory").is_some() {
-        return serde_json::from_value::<MemoryIn>(body).map(|memory| AddIn::One(Box::new(memory))).map_err(wrong);
-    }
-    Err(Error::invalid("The body is {\"memory\": \"…\"}, or {\"memories\": [{\"memory\": \"…\"}, …]}."))
+    let memory = memories.remove(0);
+    let location = format!("/api/me/memories/{}", memory.id());
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], axum::Json(memory)).into_response())
 }
 
 /// Which page.

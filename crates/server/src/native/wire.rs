@@ -251,25 +251,82 @@ impl ChangeIn {
     }
 }
 
-/// One memory, or a list of them.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(untagged)]
-pub enum AddIn {
-    /// `{"memories": [ … ]}`
-    Many(ManyIn),
-    /// `{"memory": "…", …}`
-    One(Box<MemoryIn>),
-}
-
-/// Memories to add, all or none.
+/// One memory (`{"memory": "…", …}`), or a list of them (`{"memories": [ … ]}`, 1 to 1,000, all or none).
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ManyIn {
-    /// 1 to 1,000.
-    pub memories: Vec<MemoryIn>,
+pub struct AddIn {
+    /// Several memories, in place of all the other fields.
+    #[serde(default)]
+    memories: Option<Vec<MemoryIn>>,
+    /// The statement, 1 to 65,536 bytes.
+    #[serde(default)]
+    #[schema(example = "I'm allergic to peanuts")]
+    memory: Option<String>,
+    /// Which agent it belongs to.
+    #[serde(default)]
+    agent_id: Option<String>,
+    /// Which run it belongs to.
+    #[serde(default)]
+    run_id: Option<String>,
+    /// Which application it belongs to.
+    #[serde(default)]
+    app_id: Option<String>,
+    /// Labels, at most 32.
+    #[serde(default)]
+    categories: Option<Vec<String>>,
+    /// A JSON object, at most 65,536 bytes.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Metadata>,
+    /// From when on it is no longer seen: RFC 3339, or a date, which means its first moment in UTC.
+    #[serde(default)]
+    expiration: Option<String>,
+    /// Its vector, if the caller has made it: an array of numbers, or base64 of little-endian 32-bit floats.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<f32>>)]
+    embedding: Option<Embedding>,
     /// If given, the caller's own id.
     #[serde(default)]
-    pub user_id: Option<String>,
+    user_id: Option<String>,
+}
+
+impl AddIn {
+    /// The memories, whether they came as a list, and the users that are named.
+    pub fn read(self) -> Result<(Vec<NewMemory>, bool, Vec<String>)> {
+        let mut users: Vec<String> = Vec::new();
+        let (memories, many) = match (self.memories, self.memory) {
+            (Some(memories), None) => {
+                users.extend(self.user_id);
+                (memories, true)
+            }
+            (None, Some(memory)) => {
+                let memory = MemoryIn {
+                    memory,
+                    agent_id: self.agent_id,
+                    run_id: self.run_id,
+                    app_id: self.app_id,
+                    categories: self.categories,
+                    metadata: self.metadata,
+                    expiration: self.expiration,
+                    embedding: self.embedding,
+                    user_id: self.user_id,
+                };
+                (vec![memory], false)
+            }
+            _ => {
+                return Err(Error::invalid(
+                    "The body is {\"memory\": \"…\"}, or {\"memories\": [{\"memory\": \"…\"}, …]}.",
+                ));
+            }
+        };
+        let mut ready = Vec::with_capacity(memories.len());
+        for memory in memories {
+            let (memory, user) = memory.read()?;
+            users.extend(user);
+            ready.push(memory);
+        }
+        Ok((ready, many, users))
+    }
 }
 
 /// Which memories a request is about, in its query.
