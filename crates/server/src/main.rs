@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod cmd;
+mod config;
 mod extract;
 mod layer;
 mod metrics;
@@ -11,4 +13,8 @@ mod operator;
 mod pool;
 mod problem;
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cmd::run()
+}

@@ -1,0 +1,55 @@
+//! Where the data is, where the server listens, and how much it takes on.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::setting::{Setting, quoted, section};
+
+section! {
+    /// Where the data is, where the server listens, and how much it takes on.
+    pub struct Server in "" {
+        /// The data directory.
+        plain data: PathBuf = PathBuf::from("./locule-data");
+        /// Where users and services connect. Beyond this machine, put a proxy with TLS in front.
+        plain listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 7400));
+        /// Where operators connect, or `off`. An address that other machines reach needs `--operator-public`.
+        plain operator_listen: OperatorListen = OperatorListen(Some(SocketAddr::from(([127, 0, 0, 1], 7401))));
+        /// How long a request may take, in seconds; 1 to 3,600.
+        plain deadline_s: u32 = 10;
+        /// How many requests are worked on at a time; 1 to 1,024. More of them wait their turn.
+        plain workers: usize = 32;
+        /// Requests per second that one user may make; 0 for no bound.
+        plain rate_per_s: u32 = 0;
+    }
+}
+
+impl Server {
+    pub fn check(&self) -> Result<(), (&'static str, String)> {
+        if !(1..=3_600).contains(&self.deadline_s) {
+            return Err(("deadline_s", "it is a number of seconds from 1 to 3600".to_owned()));
+        }
+        if !(1..=1_024).contains(&self.workers) {
+            return Err(("workers", "it is a number from 1 to 1024".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// Where operators connect; nowhere when `None`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OperatorListen(pub Option<SocketAddr>);
+
+impl Setting for OperatorListen {
+    const KIND: &'static str = "string";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(OperatorListen(None)),
+            text => SocketAddr::from_text(text).map(Some).map(OperatorListen).map_err(|error| format!("{error}, or `off`")),
+        }
+    }
+
+    fn shown(&self) -> Option<String> {
+        Some(self.0.map_or_else(|| quoted("off"), |address| quoted(&address.to_string())))
+    }
+}

@@ -1,0 +1,190 @@
+//! Who may call what: every route and every kind of caller, in one table.
+
+use std::collections::BTreeSet;
+
+use locule::auth::KeyKind;
+use serde_json::Value;
+
+use crate::chance::Chance;
+use crate::house::{Caller, DIMENSION, House, NO_MODEL, path_of};
+
+/// Every route at its own listener, and the status that each caller gets.
+///
+/// `nobody` has no credential; `expired` a token of the day before; the `stranger` is Bob on Alice's path; the `reader`
+/// has a key that may look into Alice's space; the `owner` is Alice. A service acts for Alice: named in the path, by
+/// `me` and a header (`+act-as`), by `me` alone (`alone`), or with a key for other people (`others`).
+const TABLE: &str = "
+    route                                             nobody expired stranger reader owner service +act-as alone others operator
+    GET    /api/{user_id}/memories                    401    401     403      200    200   200     200     422   403    403
+    POST   /api/{user_id}/memories                    401    401     403      403    201   201     201     422   403    403
+    DELETE /api/{user_id}/memories                    401    401     403      403    200   200     200     422   403    403
+    POST   /api/{user_id}/memories/search             401    401     403      200    200   200     200     422   403    403
+    GET    /api/{user_id}/memories/{id}               401    401     403      200    200   200     200     422   403    403
+    PATCH  /api/{user_id}/memories/{id}               401    401     403      403    200   200     200     422   403    403
+    DELETE /api/{user_id}/memories/{id}               401    401     403      403    204   204     204     422   403    403
+    GET    /api/{user_id}/memories/{id}/history       401    401     403      200    200   200     200     422   403    403
+    GET    /api/{user_id}/usage                       401    401     403      200    200   200     200     422   403    403
+    GET    /api/{user_id}/export                      401    401     403      403    200   200     200     422   403    403
+    DELETE /api/{user_id}                             401    401     403      403    200   200     200     422   403    403
+    GET    /healthz                                   200    200     200      200    200   200     200     200   200    200
+    GET    /readyz                                    200    200     200      200    200   200     200     200   200    200
+    GET    /openapi.json                              200    200     200      200    200   200     200     200   200    200
+    GET    /operator/users                            401    401     403      403    403   403     403     403   403    200
+    POST   /operator/users                            401    401     403      403    403   403     403     403   403    201
+    GET    /operator/users/{id}                       401    401     403      403    403   403     403     403   403    200
+    DELETE /operator/users/{id}                       401    401     403      403    403   403     403     403   403    200
+    POST   /operator/users/{id}/suspend               401    401     403      403    403   403     403     403   403    204
+    POST   /operator/users/{id}/resume                401    401     403      403    403   403     403     403   403    204
+    GET    /operator/statistics                       401    401     403      403    403   403     403     403   403    200
+    GET    /metrics                                   401    401     403      403    403   403     403     403   403    200
+";
+
+struct Row {
+    method: &'static str,
+    route: &'static str,
+    expected: Vec<(&'static str, u16)>,
+}
+
+fn rows() -> Vec<Row> {
+    let mut lines = TABLE.lines().map(str::split_whitespace).map(Iterator::collect::<Vec<_>>).filter(|line| !line.is_empty());
+    let callers = lines.next().unwrap().split_off(1);
+    let row = |line: Vec<&'static str>| Row {
+        method: line[0],
+        route: line[1],
+        expected: callers.iter().copied().zip(line[2..].iter().map(|status| status.parse().unwrap())).collect(),
+    };
+    lines.map(row).collect()
+}
+
+fn is_operators(route: &str) -> bool {
+    route.starts_with("/operator") || route == "/metrics"
+}
+
+/// A caller of this kind, who wants something of `alice`, and what stands for her in the path.
+fn caller(house: &House, kind: &str, alice: &str) -> (Caller, String) {
+    let named = alice.to_owned();
+    let (caller, named) = match kind {
+        "nobody" => (house.nobody(), named),
+        "expired" => (house.caller(alice, &house.expired_token(alice)), named),
+        "stranger" => (house.user("bob-456"), named),
+        "reader" => (house.caller(alice, &house.reader_key(alice)), named),
+        "owner" => (house.user(alice), named),
+        "service" => (house.caller(alice, &house.service_key("*")), named),
+        "+act-as" => (house.caller(alice, &house.service_key("alice*")).with("locule-act-as", alice), "me".to_owned()),
+        "alone" => (house.caller(alice, &house.service_key("*")), "me".to_owned()),
+        "others" => (house.caller(alice, &house.service_key("bob*")), named),
+        "operator" => (house.caller("", &house.key(KeyKind::Operator).0), named),
+        other => panic!("{other} is nobody"),
+    };
+    (caller, named)
+}
+
+fn body(method: &str, route: &str, alice: &str) -> Option<Vec<u8>> {
+    let embedding = Chance::of(3).embedding(DIMENSION);
+    let body = match (method, route) {
+        ("POST", "/api/{user_id}/memories") => serde_json::json!({"memory": crate::house::value(alice), "embedding": embedding}),
+        ("POST", "/api/{user_id}/memories/search") => serde_json::json!({"embedding": embedding}),
+        ("PATCH", _) => serde_json::json!({"metadata": {"changed": true}}),
+        ("POST", "/operator/users") => serde_json::json!({"user_id": alice}),
+        _ => return None,
+    };
+    Some(body.to_string().into_bytes())
+}
+
+#[test]
+fn everybody_may_do_what_the_table_says_and_each_refusal_is_written_down_once() {
+    let house = House::with(&NO_MODEL);
+    let service = house.service_key("*");
+    let mut wrong = Vec::new();
+    let mut denials = 0;
+    for (number, Row { method, route, expected }) in rows().into_iter().enumerate() {
+        for (kind, status) in expected {
+            let alice = format!("alice-{number}-{kind}").replace('+', "");
+            let own = house.caller(&alice, &service);
+            let memory = own.add_with_vector(&mut Chance::of(1), DIMENSION);
+            let id = if route.starts_with("/operator") { alice.clone() } else { path_of(&memory).replace("/memories/", "") };
+            let (caller, named) = caller(&house, kind, &alice);
+            let caller = if is_operators(route) { caller.at_operators() } else { caller };
+            let path = route.replace("{user_id}", &named).replace("{id}", &id);
+            let answer = caller.call(method, &path, body(method, route, &alice).as_deref());
+            if answer.status != status {
+                wrong.push(format!("{kind}: {method} {route}: {} and not {status}: {}", answer.status, answer.text()));
+            }
+            if answer.status >= 400 {
+                answer.assert_problem(&format!("{kind}: {method} {route}"));
+                assert_eq!(own.count(), 1, "{kind}: {method} {route} did something");
+            }
+            denials += usize::from([401, 403].contains(&answer.status));
+            if house.denials() != denials {
+                wrong.push(format!("{kind}: {method} {route}: {} refusals on record and not {denials}", house.denials()));
+                denials = house.denials();
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Each method and path of the document that the server gives out.
+fn documented(house: &House) -> BTreeSet<(String, String)> {
+    let document = house.nobody().get("/openapi.json").expect(200).json();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    let mut routes = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let methods = item.as_object().unwrap().keys().filter(|key| !["summary", "description", "parameters"].contains(&&***key));
+        routes.extend(methods.map(|method| (method.to_ascii_uppercase(), path.clone())));
+    }
+    routes
+}
+
+#[test]
+fn the_table_has_every_route_and_no_other() {
+    let house = House::with(&NO_MODEL);
+    let table: BTreeSet<_> = rows().iter().map(|row| (row.method.to_owned(), row.route.to_owned())).collect();
+    assert_eq!(table, documented(&house));
+
+    // Nor is there a method beyond those, at either listener. (That the router has no path beyond those of the document,
+    // a test beside the router tells.)
+    let alice = house.alice();
+    for row in rows() {
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"] {
+            if table.contains(&(method.to_owned(), row.route.to_owned())) {
+                continue;
+            }
+            let path = row.route.replace("{user_id}", "alice-123").replace("{id}", "x");
+            let caller = if is_operators(row.route) { house.operator() } else { alice.clone() };
+            let answer = caller.call(method, &path, None).expect(405);
+            answer.assert_problem(&format!("{method} {}", row.route));
+            let allowed = answer.header("allow").unwrap_or_default().to_owned();
+            assert!(allowed.contains(row.method), "{} is not in {allowed:?}", row.method);
+        }
+    }
+    assert_eq!(house.denials(), 0);
+}
+
+#[test]
+fn each_listener_has_its_own_routes_alone() {
+    let house = House::with(&NO_MODEL);
+    let operator = house.operator();
+    for row in rows() {
+        let path = row.route.replace("{user_id}", "me").replace("{id}", "x");
+        let both = path == "/healthz" || path == "/readyz";
+        if is_operators(row.route) {
+            house.alice().call(row.method, &path, None).expect(404);
+        } else if !both {
+            operator.call(row.method, &path, None).expect(404);
+        }
+    }
+}
+
+#[test]
+fn every_operation_documents_how_it_refuses() {
+    let house = House::with(&NO_MODEL);
+    let document: Value = house.nobody().get("/openapi.json").expect(200).json();
+    for row in rows().iter().filter(|row| row.route.starts_with("/api")) {
+        let responses = &document["paths"][row.route][row.method.to_ascii_lowercase()]["responses"];
+        for status in ["401", "403"] {
+            let schema = &responses[status]["content"]["application/json"]["schema"]["$ref"];
+            assert_eq!(schema, "#/components/schemas/Problem", "{} {} {status}", row.method, row.route);
+        }
+    }
+}

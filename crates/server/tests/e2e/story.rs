@@ -1,0 +1,340 @@
+//! What people do with it, told from beginning to end.
+
+use base64::Engine as _;
+use serde_json::{Value, json};
+
+use crate::chance::Chance;
+use crate::house::{DIMENSION, House, NO_MODEL, path_of, value};
+
+fn texts(memories: &Value) -> Vec<String> {
+    memories.as_array().unwrap().iter().map(|memory| memory["memory"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn what_one_remembers_one_finds_and_nobody_else_does() {
+    let mut house = House::new();
+    let (alice, bob) = (house.alice(), house.bob());
+    let dark = alice.add("I prefer dark mode");
+    let metric = alice.add("My preferences are metric units and short answers");
+    bob.add("My preferences are nobody's business");
+
+    let found = alice.post("/memories/search", json!({"query": "preferences"})).expect(200).json();
+    let found = texts(&found["results"]);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found.contains(&texts(&json!([dark]))[0]) && found.contains(&texts(&json!([metric]))[0]));
+
+    // The other's space is shut, and a space that nobody has is shut in the same words.
+    let to_alice = bob.get("/api/alice-123/memories").expect(403);
+    let to_nobody = bob.get("/api/nobody-789/memories").expect(403);
+    assert_eq!(to_alice.code(), "not_your_space");
+    assert_eq!(to_alice.alike(), to_nobody.alike());
+
+    house.stop();
+    house.start();
+    assert_eq!(alice.count(), 2);
+    assert_eq!(bob.count(), 1);
+}
+
+#[test]
+fn an_id_of_somebody_else_answers_as_one_that_nobody_has() {
+    let house = House::with(&NO_MODEL);
+    let (alice, bob) = (house.alice(), house.bob());
+    let foreign = alice.add_with_vector(&mut Chance::of(1), DIMENSION);
+    bob.add_with_vector(&mut Chance::of(2), DIMENSION);
+    let unknown = "/memories/0199b1c2-7f3e-7abc-8def-0123456789ab".to_owned();
+    let deleted = path_of(&bob.add_with_vector(&mut Chance::of(3), DIMENSION));
+    bob.delete(&deleted).expect(204);
+    let malformed = ["x", "0", "0199b1c2", "%00", "%ff", "%F0%28", "..%2f..", "me", &"9".repeat(300)];
+    let elsewhere: Vec<String> = malformed.iter().map(|id| format!("/memories/{id}")).chain([deleted.clone()]).collect();
+    for (method, suffix, body) in [
+        ("GET", "", None),
+        ("PATCH", "", Some(br#"{"metadata": {"a": 1}}"#.as_slice())),
+        ("DELETE", "", None),
+        ("GET", "/history", None),
+    ] {
+        let ask = |id: &str| bob.call(method, &format!("{id}{suffix}"), body);
+        let expected = ask(&unknown).expect(404);
+        assert_eq!(expected.code(), "not_found");
+        assert_eq!(ask(&path_of(&foreign)).alike(), expected.alike(), "{method} foreign");
+        for id in &elsewhere {
+            // That a memory of one's own was there is told by its history.
+            if suffix == "/history" && id == &deleted {
+                continue;
+            }
+            assert_eq!(ask(id).alike(), expected.alike(), "{method} {id}");
+        }
+    }
+    assert_eq!(alice.get(&path_of(&foreign)).expect(200).json()["memory"], foreign["memory"]);
+}
+
+#[test]
+fn without_a_credential_nothing_is_told() {
+    let house = House::with(&NO_MODEL);
+    let alice = house.alice();
+    alice.add_with_vector(&mut Chance::of(1), DIMENSION);
+    for path in ["/api/alice-123/memories", "/api/nobody-789/memories", "/api/me/memories"] {
+        let refused = house.nobody().get(path).expect(401);
+        assert_eq!(refused.code(), "unauthenticated");
+        assert!(refused.header("www-authenticate").is_some_and(|scheme| scheme.starts_with("Bearer")));
+    }
+    assert_eq!(house.denials(), 3);
+}
+
+#[test]
+fn one_space_has_several_spellings() {
+    let house = House::with(&NO_MODEL);
+    let alice = house.alice();
+    let memory = alice.add_with_vector(&mut Chance::of(1), DIMENSION);
+    let id = memory["id"].as_str().unwrap();
+    for user in ["alice-123", "me", "%61lice-123", "alice%2D123", "%6de"] {
+        assert_eq!(alice.get(&format!("/api/{user}/memories")).expect(200).json()["total"], 1, "{user}");
+        assert_eq!(alice.get(&format!("/api/{user}/memories/{id}/")).expect(200).json()["id"], memory["id"]);
+    }
+    // Decoded once, and compared to the byte.
+    for user in ["%2561lice-123", "Alice-123", "alice-123%20", "alice-123.", "alice-1234", "%ff", "ME"] {
+        assert_eq!(alice.get(&format!("/api/{user}/memories")).expect(403).code(), "not_your_space", "{user}");
+    }
+}
+
+#[test]
+fn adding_says_what_is_new() {
+    let house = House::with(&NO_MODEL);
+    let alice = house.alice();
+    let mut chance = Chance::of(5);
+    let text = value("alice-123");
+    let one = json!({"memory": text, "embedding": chance.embedding(DIMENSION), "agent_id": "chef",
+        "categories": ["food"], "metadata": {"n": 1}, "user_id": "alice-123"});
+    let first = alice.post("/memories", one.clone()).expect(201);
+    let memory = first.json();
+    assert_eq!(memory["existing"], false);
+    assert_eq!(memory["metadata"], json!({"n": 1}));
+    let there = first.header("location").unwrap().to_owned();
+    assert_eq!(alice.get(&there).expect(200).json()["id"], memory["id"]);
+
+    let again = alice.post("/memories", one).expect(201).json();
+    assert_eq!((&again["existing"], &again["id"]), (&json!(true), &memory["id"]));
+    // The same words of another agent are another memory.
+    let other = json!({"memory": text, "embedding": chance.embedding(DIMENSION), "agent_id": "waiter"});
+    assert_eq!(alice.post("/memories", other).expect(201).json()["existing"], false);
+
+    let batch = |texts: &[String], chance: &mut Chance| {
+        let memories: Vec<_> = texts.iter().map(|text| json!({"memory": text, "embedding": chance.embedding(DIMENSION)})).collect();
+        json!({"memories": memories})
+    };
+    let many: Vec<String> = (0..20).map(|_| value("alice-123")).collect();
+    let added = alice.post("/memories", batch(&many, &mut chance)).expect(201).json();
+    assert_eq!(texts(&added["memories"]), many);
+    assert_eq!(alice.count(), 22);
+
+    // All or none.
+    let spoilt = [value("alice-123"), " ".to_owned()];
+    assert_eq!(alice.post("/memories", batch(&spoilt, &mut chance)).expect(422).code(), "invalid");
+    assert_eq!(alice.count(), 22);
+}
+
+#[test]
+fn pages_neither_overlap_nor_leave_gaps() {
+    let house = House::with(&NO_MODEL);
+    let (alice, bob) = (house.alice(), house.bob());
+    let mut chance = Chance::of(9);
+    let mut add = |owner: &crate::house::Caller, count: usize| {
+        let memory = |n: usize, chance: &mut Chance| {
+            let agent = if n.is_multiple_of(2) { "even" } else { "odd" };
+            json!({"memory": value(&owner.owner), "embedding": chance.embedding(DIMENSION), "agent_id": agent, "metadata": {"n": n}})
+        };
+        let memories: Vec<_> = (0..count).map(|n| memory(n, &mut chance)).collect();
+        owner.post("/memories", json!({"memories": memories})).expect(201);
+    };
+    add(&alice, 250);
+    add(&bob, 40);
+
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = alice.get(&format!("/memories?limit=60{cursor}")).expect(200).json();
+        assert!(page["total"].as_u64().unwrap() >= 250);
+        seen.extend(texts(&page["memories"]));
+        let Some(next) = page["next_cursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+        // What is added meanwhile is newer than every page that is still to come.
+        if seen.len() == 60 {
+            alice.add_with_vector(&mut Chance::of(10), DIMENSION);
+        }
+    }
+    assert_eq!(seen.len(), 250);
+    let distinct: std::collections::BTreeSet<_> = seen.iter().collect();
+    assert_eq!(distinct.len(), 250);
+
+    let total = |query: &str| alice.get(&format!("/memories?limit=5&{query}")).expect(200).json()["total"].clone();
+    assert_eq!(total("agent_id=even"), 125);
+    assert_eq!(total("filters=%7B%22metadata.n%22%3A%7B%22lt%22%3A10%7D%7D"), 10);
+    assert_eq!(total("agent_id=odd&filters=%7B%22metadata.n%22%3A%7B%22lt%22%3A10%7D%7D&user_id=alice-123"), 5);
+    assert_eq!(total("agent_id=nobody"), 0);
+    assert_eq!(bob.count(), 40);
+
+    assert_eq!(alice.delete("/memories?agent_id=odd").expect(200).json()["deleted"], 125);
+    assert_eq!(alice.delete("/memories").expect(200).json()["deleted"], 126);
+    assert_eq!((alice.count(), bob.count()), (0, 40));
+}
+
+#[test]
+fn a_search_goes_by_words_by_meaning_or_by_both() {
+    let house = House::new();
+    let (alice, bob) = (house.alice(), house.bob());
+    let mark = value("alice-123");
+    let mut direction = vec![0.0_f32; 384];
+    direction[7] = 1.0;
+    let numbers = json!(direction);
+    let base64 = base64::prelude::BASE64_STANDARD.encode(direction.iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<_>>());
+    for (text, agent) in [("I'm allergic to peanuts", "chef"), ("My car is a blue estate", "garage")] {
+        alice.post("/memories", json!({"memory": format!("{text} {mark}"), "agent_id": agent, "metadata": {"kind": agent}})).expect(201);
+    }
+    alice.post("/memories", json!({"memory": format!("Where the compass points {mark}"), "embedding": numbers})).expect(201);
+    bob.add("I'm allergic to peanuts too");
+
+    let search = |body: Value| alice.post("/memories/search", body).expect(200).json()["results"].clone();
+    let first = |body: Value| texts(&search(body))[0].clone();
+    assert!(first(json!({"query": "what food should I avoid?"})).contains("peanuts"));
+    assert!(first(json!({"query": "compass"})).contains("compass"));
+    assert!(first(json!({"embedding": numbers})).contains("compass"));
+    assert!(first(json!({"embedding": base64})).contains("compass"));
+    assert!(first(json!({"query": "the blue estate", "embedding": base64})).contains("compass"));
+    assert_eq!(search(json!({"embedding": numbers})), search(json!({"embedding": base64})));
+
+    let filtered = search(json!({"query": "peanuts", "filters": {"agent_id": "garage"}, "user_id": "alice-123"}));
+    assert_eq!(texts(&filtered).len(), 1);
+    assert!(texts(&filtered)[0].contains("estate"));
+    let kinds = json!({"OR": [{"metadata.kind": "chef"}, {"metadata": {"kind": "garage"}}], "user_id": "alice-123"});
+    assert_eq!(texts(&search(json!({"query": "peanuts", "filters": kinds}))).len(), 2);
+    assert_eq!(texts(&search(json!({"query": "peanuts", "limit": 1}))).len(), 1);
+
+    let explained = search(json!({"query": "peanuts", "explain": true}));
+    let scores: Vec<f64> = explained.as_array().unwrap().iter().map(|hit| hit["score"].as_f64().unwrap()).collect();
+    assert!(scores.is_sorted_by(|a, b| a >= b) && scores.iter().all(|score| (0.0..=1.0).contains(score)), "{scores:?}");
+    assert!(explained[0]["score_parts"]["words"].as_f64().unwrap() > 0.9);
+    assert!(search(json!({"query": "peanuts"}))[0].get("score_parts").is_none());
+    let best = scores[0];
+    assert_eq!(texts(&search(json!({"query": "peanuts", "threshold": best - 0.001}))).len(), 1);
+    assert!(texts(&search(json!({"query": "peanuts", "threshold": 1.0}))).is_empty());
+}
+
+#[test]
+fn a_memory_changes_in_part_and_its_history_tells_it() {
+    let house = House::new();
+    let (alice, bob) = (house.alice(), house.bob());
+    let memory = alice.post("/memories", json!({"memory": format!("I live in Bonn {}", value("alice-123")), "agent_id": "guide",
+        "metadata": {"a": {"x": 1, "y": 2}, "b": 3}})).expect(201).json();
+    let path = path_of(&memory);
+    let moved = format!("I live in Kyoto {}", value("alice-123"));
+    let changed = alice.patch(&path, json!({"memory": moved, "agent_id": null, "metadata": {"a": {"y": null}, "c": 4}})).expect(200).json();
+    assert_eq!(changed["memory"], moved);
+    assert_eq!(changed["metadata"], json!({"a": {"x": 1}, "b": 3, "c": 4}));
+    assert_eq!((&changed["agent_id"], &changed["id"]), (&Value::Null, &memory["id"]));
+    assert_ne!(changed["hash"], memory["hash"]);
+    assert_eq!(alice.get(&path).expect(200).json(), changed);
+
+    // The new text is what is found, and the old one is not.
+    let hits = alice.post("/memories/search", json!({"query": "Kyoto", "explain": true})).expect(200).json();
+    assert!(hits["results"][0]["score_parts"]["words"].as_f64().unwrap() > 0.0);
+    let hits = alice.post("/memories/search", json!({"query": "Bonn", "explain": true})).expect(200).json();
+    assert_eq!(hits["results"][0]["score_parts"]["words"].as_f64(), Some(0.0));
+
+    let history = alice.get(&format!("{path}/history")).expect(200).json();
+    let events: Vec<_> = history["history"].as_array().unwrap().iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(events, ["ADD", "UPDATE"]);
+    assert_eq!(history["history"][1]["old_memory"], memory["memory"]);
+
+    assert_eq!(bob.patch(&path.replace("/memories", "/api/bob-456/memories"), json!({"memory": "mine"})).status, 404);
+    alice.delete(&path).expect(204);
+    alice.get(&path).expect(404);
+    // That it was there is known; what it said is not.
+    let history = alice.get(&format!("{path}/history")).expect(200).text();
+    assert!(history.contains("DELETE") && !history.contains("Kyoto") && !history.contains("Bonn"), "{history}");
+}
+
+#[test]
+fn usage_and_export_tell_everything_one_has() {
+    let house = House::new();
+    let (alice, bob) = (house.alice(), house.bob());
+    let empty = alice.get("/usage").expect(200).json();
+    assert_eq!((&empty["memories"], &empty["model"]), (&json!(0), &Value::Null));
+    let kept: Vec<Value> = (0..3).map(|n| alice.add(&format!("Number {n}"))).collect();
+    bob.add("Another's");
+
+    let usage = alice.get("/usage").expect(200).json();
+    assert_eq!((&usage["memories"], &usage["memory_count"], &usage["dimension"]), (&json!(3), &json!(3), &json!(384)));
+    assert!(usage["size_bytes"].as_u64().unwrap() > 0);
+    assert_eq!(usage["memories_max"], 1_000_000);
+
+    let export = alice.get("/export").expect(200);
+    assert!(export.header("content-disposition").is_some_and(|how| how.starts_with("attachment")));
+    assert_eq!(export.header("cache-control"), Some("no-store"));
+    let export = export.json();
+    assert_eq!(export["user_id"], "alice-123");
+    assert!(export["export_date"].is_string());
+    assert_eq!(export["total_memories"], 3);
+    let memories = export["memories"].as_array().unwrap();
+    assert_eq!(memories.len(), 3);
+    for memory in memories {
+        let known = kept.iter().find(|known| known["id"] == memory["id"]).unwrap();
+        assert_eq!(memory["content"], known["memory"]);
+        assert_eq!(memory["created_at"], known["created_at"]);
+        assert!(memory["metadata"].is_object());
+    }
+}
+
+#[test]
+fn who_is_erased_is_gone_and_may_come_again() {
+    let mut house = House::with(&NO_MODEL);
+    let (alice, bob) = (house.alice(), house.bob());
+    let mut chance = Chance::of(11);
+    alice.add_with_vector(&mut chance, DIMENSION);
+    bob.add_with_vector(&mut chance, DIMENSION);
+    let files = house.files().len();
+
+    let receipt = alice.delete("").expect(200).json();
+    assert_eq!((&receipt["erased"], &receipt["key_destroyed"], &receipt["residue"]), (&json!(true), &json!(true), &json!(0)));
+    assert!(receipt["files_removed"].as_u64().unwrap() >= 1);
+    assert!(house.files().len() < files);
+
+    for path in ["/memories", "/usage", "/export"] {
+        let refused = alice.get(path).expect(401);
+        assert!(refused.header("www-authenticate").is_some());
+    }
+    alice.post("/memories", json!({"memory": "again", "embedding": chance.embedding(DIMENSION)})).expect(401);
+
+    // A token from after it opens a new and empty space.
+    let again = house.alice();
+    assert_eq!(again.count(), 0);
+    again.add_with_vector(&mut chance, DIMENSION);
+    assert_eq!(again.count(), 1);
+    house.stop();
+    house.start();
+    alice.get("/memories").expect(401);
+    assert_eq!((again.count(), bob.count()), (1, 1));
+
+    // So does a service that acts for her.
+    again.delete("").expect(200);
+    let service = house.caller("alice-123", &house.service_key("alice-*"));
+    assert_eq!(service.count(), 0);
+    service.add_with_vector(&mut chance, DIMENSION);
+    assert_eq!(service.count(), 1);
+    // What a service names is the space the user's own token opens.
+    assert_eq!(house.alice().count(), 1);
+    again.get("/memories").expect(401);
+    assert_eq!(bob.count(), 1);
+    house.assert_chain_whole("alice-123");
+}
+
+#[test]
+fn what_has_expired_is_seen_nowhere() {
+    let house = House::with(&NO_MODEL);
+    let alice = house.alice();
+    let embedding = Chance::of(12).embedding(DIMENSION);
+    let past = json!({"memory": value("alice-123"), "embedding": embedding, "expiration": "2001-01-01"});
+    let memory = alice.post("/memories", past).expect(201).json();
+    assert_eq!(alice.count(), 0);
+    alice.get(&path_of(&memory)).expect(404);
+    let hits = alice.post("/memories/search", json!({"embedding": embedding})).expect(200).json();
+    assert!(texts(&hits["results"]).is_empty());
+    assert_eq!(alice.get("/export").expect(200).json()["total_memories"], 0);
+}
