@@ -32,9 +32,11 @@ impl Sources {
         Sources { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy) }
     }
 
-    /// The present moment.
+    /// The present moment, in the whole microseconds in which moments are kept: what is answered at once is what is read
+    /// later.
     pub fn now(&self) -> Timestamp {
-        self.clock.now()
+        let now = self.clock.now();
+        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
 
     /// `N` fresh random bytes.

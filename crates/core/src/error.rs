@@ -34,6 +34,8 @@ pub enum Code {
     // Fix the request.
     /// The request does not say what it should.
     Invalid,
+    /// The resource has no such method.
+    NoSuchMethod,
     /// The thing exists already, or was changed meanwhile.
     Conflict,
     /// The space's vectors were made by another model than the one configured.
@@ -77,6 +79,7 @@ impl Code {
             Code::TooLarge => "too_large",
             Code::QuotaExceeded => "quota_exceeded",
             Code::Invalid => "invalid",
+            Code::NoSuchMethod => "no_such_method",
             Code::Conflict => "conflict",
             Code::ModelMismatch => "model_mismatch",
             Code::RateLimited => "rate_limited",

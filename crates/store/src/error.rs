@@ -38,9 +38,12 @@ pub fn of_sqlite(error: rusqlite::Error) -> Error {
             Error::new(Code::Busy, "Another writer holds this space. Try again in a moment.").because(error)
         }
         Some(ErrorCode::OperationInterrupted) => {
-            Error::new(Code::Deadline, "This took longer than the server allows. Ask for less at a time.").because(error)
+            Error::new(Code::Deadline, "This took longer than the server allows. Ask for less at a time.")
+                .because(error)
         }
-        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+        Some(
+            ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied,
+        ) => {
             // SQLite folds the operating system's reason into a few codes; the reason itself is still there to ask.
             match io::Error::last_os_error() {
                 os if os.raw_os_error().is_some_and(|code| [23, 24].contains(&code)) => overloaded(error),
@@ -54,7 +57,8 @@ pub fn of_sqlite(error: rusqlite::Error) -> Error {
 }
 
 fn full(source: impl Into<Source>) -> Error {
-    Error::new(Code::StorageFull, "The disk is full. Nothing was stored; reading and erasing still work.").because(source)
+    Error::new(Code::StorageFull, "The disk is full. Nothing was stored; reading and erasing still work.")
+        .because(source)
 }
 
 fn failed(source: impl Into<Source>) -> Error {

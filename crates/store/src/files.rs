@@ -91,6 +91,25 @@ pub fn remove(path: &Path) -> io::Result<bool> {
     }
 }
 
+/// Every file beside `path` that is named like it up to the first dot: itself, what SQLite keeps beside it, and unfinished
+/// ones, which may be second names of it.
+pub fn of_one_name(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let (Some(parent), Some(stem)) = (path.parent(), path.file_stem()) else { return Ok(Vec::new()) };
+    let entries = match fs::read_dir(parent) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name();
+        if name.as_encoded_bytes().split(|&byte| byte == b'.').next() == Some(stem.as_encoded_bytes()) {
+            found.push(parent.join(name));
+        }
+    }
+    Ok(found)
+}
+
 /// Makes additions to and removals from a file's directory durable.
 pub fn sync_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), sync)
@@ -110,4 +129,35 @@ fn private(path: &Path) -> io::Result<File> {
     // The process's umask may have taken more away, never given more; say exactly what is meant.
     file.set_permissions(Permissions::from_mode(0o600))?;
     Ok(file)
+}
+
+/// Room kept back on the disk, so that what must be written on a full one can be.
+pub struct Reserve(PathBuf);
+
+/// Enough for the few pages of some dozens of erasures.
+const RESERVE_BYTES: usize = 512 * 1024;
+
+impl Reserve {
+    /// The room kept back for this file, beside it.
+    pub fn beside(path: &Path) -> Self {
+        Reserve(path.with_file_name("reserve"))
+    }
+
+    /// Takes the room again, if the disk has it and it is not taken already. Without it everything else works.
+    pub fn keep(&self, sources: &Sources) {
+        if self.0.exists() {
+            return;
+        }
+        // Random bytes, which no file system stores in less room than they take.
+        let mut bytes = vec![0; RESERVE_BYTES];
+        sources.entropy.fill(&mut bytes);
+        if let Err(error) = create_new(&self.0, &bytes, sources) {
+            tracing::warn!(%error, "no room could be kept back: on a full disk erasing would have to wait");
+        }
+    }
+
+    /// Gives it up. Says whether there was any.
+    pub fn release(&self) -> bool {
+        remove(&self.0).unwrap_or(false)
+    }
 }

@@ -1,6 +1,7 @@
 //! From a filter to the condition of a statement. Every part is true or false, never NULL, so that `NOT` means not.
 
 use locule_core::filter::{Field, Filter, Scalar, Test};
+use locule_core::id::MemoryId;
 
 use crate::tx::{Dialect, Owned, Sql, operator};
 
@@ -15,7 +16,7 @@ pub fn push(sql: &mut Sql, dialect: &dyn Dialect, filter: &Filter) {
         }
         Filter::Field(Field::Metadata(path), test) => dialect.metadata(sql, path, test),
         Filter::Field(Field::Categories, test) => dialect.categories(sql, test),
-        Filter::Field(field, test) => column(sql, dialect, name(field), test),
+        Filter::Field(field, test) => column(sql, dialect, field, test),
     }
 }
 
@@ -42,15 +43,24 @@ fn name(field: &Field) -> &'static str {
     }
 }
 
-fn column(sql: &mut Sql, dialect: &dyn Dialect, name: &str, test: &Test) {
+fn column(sql: &mut Sql, dialect: &dyn Dialect, field: &Field, test: &Test) {
+    let name = name(field);
     match test {
-        Test::In(values) => one_of(sql, name, values),
+        Test::In(values) => one_of(sql, dialect, field, values),
         Test::NotIn(values) => {
             sql.push("NOT ");
-            one_of(sql, name, values);
+            one_of(sql, dialect, field, values);
         }
-        Test::Compare(ordering, value) => {
-            sql.push("coalesce(").push(name).push(operator(*ordering)).bind(owned(name, value)).push(", FALSE)");
+        Test::Compare(ordering, value) => match owned(field, value) {
+            Some(value) => {
+                sql.push("coalesce(").push(name).push(operator(*ordering)).bind(value).push(", FALSE)");
+            }
+            None => {
+                sql.push("FALSE");
+            }
+        },
+        Test::Contains { .. } if !is_text(field) => {
+            sql.push("FALSE");
         }
         Test::Contains { text, fold_case } => {
             sql.push("coalesce(");
@@ -63,28 +73,29 @@ fn column(sql: &mut Sql, dialect: &dyn Dialect, name: &str, test: &Test) {
     }
 }
 
-fn one_of(sql: &mut Sql, name: &str, values: &[Scalar]) {
+fn one_of(sql: &mut Sql, dialect: &dyn Dialect, field: &Field, values: &[Scalar]) {
+    let values: Vec<Owned> = values.iter().filter_map(|value| owned(field, value)).collect();
     if values.is_empty() {
         sql.push("FALSE");
         return;
     }
-    sql.push("coalesce(").push(name).push(" IN (");
-    for (index, value) in values.iter().enumerate() {
-        sql.push(if index == 0 { "" } else { ", " }).bind(owned(name, value));
-    }
-    sql.push("), FALSE)");
+    sql.push("coalesce(").push(name(field));
+    dialect.among(sql, &values);
+    sql.push(", FALSE)");
 }
 
-fn owned(name: &str, value: &Scalar) -> Owned {
-    match value {
-        // A text that is no id equals none: no id is a single zero byte.
-        Scalar::Text(text) if name == "id" => {
-            Owned::Blob(text.parse::<locule_core::id::MemoryId>().map_or(vec![0], |id| id.as_bytes().to_vec()))
-        }
+fn is_text(field: &Field) -> bool {
+    matches!(field, Field::Memory | Field::AgentId | Field::RunId | Field::AppId)
+}
+
+/// The value as the field's column has it; `None` for a text that is no id, which no id equals, precedes or follows.
+fn owned(field: &Field, value: &Scalar) -> Option<Owned> {
+    Some(match value {
+        Scalar::Text(text) if *field == Field::Id => Owned::Blob(text.parse::<MemoryId>().ok()?.as_bytes().to_vec()),
         Scalar::Text(text) => Owned::Text(text.clone()),
         Scalar::Integer(integer) => Owned::Integer(*integer),
         Scalar::Float(float) => Owned::Real(*float),
         Scalar::Bool(truth) => Owned::Integer(i64::from(*truth)),
         Scalar::Time(moment) => Owned::Integer(moment.as_microsecond()),
-    }
+    })
 }

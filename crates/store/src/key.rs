@@ -25,7 +25,8 @@ const WRAPPED_HEADER: &[u8; 8] = b"lockey1\n";
 impl MasterKey {
     /// Reads the key file; `None` when there is none.
     pub fn read(path: &Path) -> Result<Option<Self>> {
-        let refuse = |why: &str| Error::new(Code::KeyUnavailable, format!("The master key file {}: {why}", path.display()));
+        let refuse =
+            |why: &str| Error::new(Code::KeyUnavailable, format!("The master key file {}: {why}", path.display()));
         let Some(bytes) = files::read(path).map_err(|error| refuse("it cannot be read.").because(error))? else {
             return Ok(None);
         };
@@ -87,7 +88,8 @@ impl KeyRing {
 
     /// The key of a space; `None` when it has none.
     pub fn find(&self, space: SpaceId) -> Result<Option<Secret>> {
-        let Some(bytes) = files::read(&self.path(space)).map_err(unreadable)? else { return Ok(None) };
+        // A disk that fails, or no file left to open, is no damage: the key may well be there.
+        let Some(bytes) = files::read(&self.path(space)).map_err(crate::error::of_disk)? else { return Ok(None) };
         self.unwrap(space, &bytes).map(Some).ok_or_else(|| unreadable("it does not open with the master key"))
     }
 
@@ -106,7 +108,16 @@ impl KeyRing {
 
     /// Destroys the key of a space for good. Says whether there was one.
     pub fn destroy(&self, space: SpaceId) -> io::Result<bool> {
-        files::shred(&self.path(space))
+        let mut destroyed = false;
+        for path in self.files(space)? {
+            destroyed |= files::shred(&path)?;
+        }
+        Ok(destroyed)
+    }
+
+    /// The key file of a space, and what a crash may have left while it was made.
+    pub fn files(&self, space: SpaceId) -> io::Result<Vec<PathBuf>> {
+        files::of_one_name(&self.path(space))
     }
 
     /// Where the key of a space lies.

@@ -87,14 +87,23 @@ pub struct Store {
 
 /// Opens an installation, and finishes what an earlier run left half done.
 pub fn open(options: &Options, sources: Sources) -> Result<Store> {
-    sqlite::open::configure()?;
+    sqlite::open::configure();
     let paths = Paths::new(options.data.clone());
     let master = master_key(&paths, options, &sources)?;
     let encryption = options.encrypted.then(|| master.derive("directory"));
     let pseudonym = master.derive("pseudonym");
     let token_secret = master.derive("tokens").as_bytes().to_vec();
-    let directory =
-        Directory::open(&paths.directory(), encryption, pseudonym, options.create, sources.clone())?;
+    if !paths.directory().exists() && (paths.spaces().exists() || paths.keys().exists()) {
+        return Err(Error::new(
+            Code::SpaceCorrupt,
+            format!(
+                "There is data in {}, and its directory.db is missing. Restore it from its backup.",
+                paths.root().display()
+            ),
+        ));
+    }
+    let directory = Directory::open(&paths.directory(), encryption, pseudonym, options.create, sources.clone())
+        .map_err(|error| if error.code() == Code::SpaceCorrupt { locked(&paths, error) } else { error })?;
     let keys = KeyRing::new(paths.keys(), master, sources.clone());
     let layout = FileLayout::new(
         paths,
@@ -113,6 +122,19 @@ pub fn open(options: &Options, sources: Sources) -> Result<Store> {
     Ok(Store { directory, spaces, token_secret })
 }
 
+/// The directory does not open: from inside, a wrong key and a damaged file look alike.
+fn locked(paths: &Paths, error: Error) -> Error {
+    Error::new(
+        Code::KeyUnavailable,
+        format!(
+            "The directory.db in {} does not open with the master.key beside it. They are of two installations, or one of \
+             them is damaged: restore both from one backup.",
+            paths.root().display()
+        ),
+    )
+    .because(error)
+}
+
 fn master_key(paths: &Paths, options: &Options, sources: &Sources) -> Result<MasterKey> {
     if let Some(master) = MasterKey::read(&paths.master_key())? {
         return Ok(master);
@@ -120,7 +142,10 @@ fn master_key(paths: &Paths, options: &Options, sources: &Sources) -> Result<Mas
     if paths.directory().exists() {
         return Err(Error::new(
             Code::KeyUnavailable,
-            format!("There is data in {}, and its master.key is missing. Restore it from its backup.", paths.root().display()),
+            format!(
+                "There is data in {}, and its master.key is missing. Restore it from its backup.",
+                paths.root().display()
+            ),
         ));
     }
     if !options.create {

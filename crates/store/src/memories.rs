@@ -15,7 +15,8 @@ use crate::tx::{Owned, Row, Sql, Value};
 use crate::vector;
 
 /// The columns that [`memory`] reads, in its order.
-const COLUMNS: &str = "id, memory, agent_id, run_id, app_id, categories, metadata, hash, expiration, created_at, updated_at";
+const COLUMNS: &str =
+    "id, memory, agent_id, run_id, app_id, categories, metadata, hash, expiration, created_at, updated_at";
 
 /// How many expired memories a write sweeps away with it.
 const SWEEP: i64 = 100;
@@ -60,7 +61,8 @@ impl Reader<'_> {
 
     /// How many memories match.
     pub fn count(&self, filter: Option<&Filter>) -> Result<u64> {
-        if filter.is_none() {
+        // A writer's own changes are not in the state before they are committed.
+        if filter.is_none() && !self.writes {
             return Ok(self.state()?.memories.saturating_sub(self.expired()?));
         }
         let mut sql = Sql::default();
@@ -98,6 +100,10 @@ impl Reader<'_> {
             },
         )?;
         let current = self.memory(id);
+        // One that has expired is not seen, and neither are its texts, though they are not swept away yet.
+        if current.is_err() && changes.last().is_some_and(|change| change.event != EventKind::Delete) {
+            return Err(Error::not_found());
+        }
         let created_at = match (created_at, &current) {
             (Some(at), _) => at,
             (None, Ok(memory)) => memory.created_at,
@@ -133,9 +139,8 @@ impl Reader<'_> {
     /// How many memories have expired and are not yet swept away.
     pub(crate) fn expired(&self) -> Result<u64> {
         let now = Value::Integer(self.now.as_microsecond());
-        let count = self
-            .tx
-            .first("SELECT count(*) FROM memories WHERE expiration <= $1", &[now], |row| row.integer(0))?;
+        let count =
+            self.tx.first("SELECT count(*) FROM memories WHERE expiration <= $1", &[now], |row| row.integer(0))?;
         Ok(count.unwrap_or(0) as u64)
     }
 
@@ -169,7 +174,7 @@ impl Writer<'_> {
         let mut single = None;
         for Ready { memory, row } in memories {
             let hash = hash(&memory.memory);
-            if let Some(existing) = self.same(&hash, &memory)? {
+            if let Some(existing) = self.same(&hash, &Labels::of_new(&memory))? {
                 added.push(Added { memory: existing, existing: true });
                 continue;
             }
@@ -204,14 +209,10 @@ impl Writer<'_> {
     /// Puts an exported memory back as it was, id and times included. Says whether it was new.
     pub fn import(&mut self, model: &Model, memory: &Memory, row: Vec<u8>) -> Result<bool> {
         self.adopt(model)?;
-        let known = self.tx.first("SELECT 1 FROM memories WHERE id = $1", &[Value::Blob(memory.id.as_bytes())], |_| Ok(()))?;
-        let like = NewMemory {
-            agent_id: memory.agent_id.clone(),
-            run_id: memory.run_id.clone(),
-            app_id: memory.app_id.clone(),
-            ..NewMemory::default()
-        };
-        if known.is_some() || self.same(&memory.hash, &like)?.is_some() {
+        if memory.hash != hash(&memory.memory) {
+            return Err(Error::invalid("The hash of this memory is not that of its text: the export is damaged."));
+        }
+        if self.known(memory.id)? || self.same(&memory.hash, &Labels::of(memory))?.is_some() {
             return Ok(false);
         }
         self.insert(memory, row)?;
@@ -228,20 +229,21 @@ impl Writer<'_> {
     pub fn update(&mut self, model: &Model, id: MemoryId, change: &Change, row: Option<Vec<u8>>) -> Result<Memory> {
         let old = self.memory(id)?;
         let new = change.apply(&old, self.reader.now)?;
-        let like = NewMemory {
-            agent_id: new.agent_id.clone(),
-            run_id: new.run_id.clone(),
-            app_id: new.app_id.clone(),
-            ..NewMemory::default()
-        };
-        if self.same(&new.hash, &like)?.is_some_and(|same| same.id != id) {
-            return Err(Error::new(Code::Conflict, "Another memory has this text already, with the same agent, run and app."));
+        if self.same(&new.hash, &Labels::of(&new))?.is_some_and(|same| same.id != id) {
+            return Err(Error::new(
+                Code::Conflict,
+                "Another memory has this text already, with the same agent, run and app.",
+            ));
         }
         let number = self.number(id)?;
         self.write_row(number, &old, &new)?;
         if let Some(row) = row {
             self.adopt(model)?;
-            self.tx.execute("UPDATE vectors SET embedding = $1 WHERE number = $2", &[Value::Blob(&row), Value::Integer(number)])?;
+            self.check_row(&row)?;
+            self.tx.execute(
+                "UPDATE vectors SET embedding = $1 WHERE number = $2",
+                &[Value::Blob(&row), Value::Integer(number)],
+            )?;
             self.delta.put(number, row);
         }
         self.state.size_bytes = self.state.size_bytes.saturating_sub(size(&old)) + size(&new);
@@ -269,7 +271,8 @@ impl Writer<'_> {
                 for (memory, number) in &doomed {
                     self.remove(*number, memory)?;
                 }
-                doomed.len() as u64
+                // What has expired goes with them, and nobody saw it any more.
+                doomed.iter().filter(|(memory, _)| !self.has_expired(memory)).count() as u64
             }
         };
         self.note("delete_memories", Some(format!("{count} memories")))?;
@@ -307,27 +310,76 @@ impl Writer<'_> {
     /// The tick of the next id: now, or right after the latest id if that is not past.
     fn next_tick(&self) -> Result<Tick> {
         let now = Tick::of(self.reader.now);
-        let latest = self.tx.first("SELECT id FROM memories ORDER BY id DESC LIMIT 1", &[], |row| id(row, 0))?;
-        Ok(latest.map_or(now, |latest| now.max(latest.tick().next())))
+        let mut latest = None;
+        // Those that were deleted are in the history: no id comes before one that was given, whatever became of it.
+        for newest in [
+            "SELECT id FROM memories ORDER BY id DESC LIMIT 1",
+            "SELECT memory_id FROM history ORDER BY memory_id DESC LIMIT 1",
+        ] {
+            latest = latest.max(self.tx.first(newest, &[], |row| id(row, 0))?);
+        }
+        Ok(latest.map_or(now, |latest: MemoryId| now.max(latest.tick().next())))
     }
 
-    /// The memory that has this text with the same agent, run and app.
-    fn same(&self, hash: &str, like: &NewMemory) -> Result<Option<Memory>> {
+    /// The memory that has this text with the same labels.
+    fn same(&mut self, hash: &str, labels: &Labels) -> Result<Option<Memory>> {
         const SAME: &str = "SELECT id, memory, agent_id, run_id, app_id, categories, metadata, hash, expiration, \
-             created_at, updated_at FROM memories WHERE hash = $1 AND coalesce(agent_id, '') = $2 \
+             created_at, updated_at, number FROM memories WHERE hash = $1 AND coalesce(agent_id, '') = $2 \
              AND coalesce(run_id, '') = $3 AND coalesce(app_id, '') = $4";
-        let label = |label: &'_ Option<String>| label.clone().unwrap_or_default();
-        let (agent, run, app) = (label(&like.agent_id), label(&like.run_id), label(&like.app_id));
-        self.tx.first(SAME, &[Value::Text(hash), Value::Text(&agent), Value::Text(&run), Value::Text(&app)], memory)
+        let Labels { agent, run, app } = labels;
+        let found = self.tx.first(
+            SAME,
+            &[Value::Text(hash), Value::Text(agent), Value::Text(run), Value::Text(app)],
+            |row| Ok((memory(row)?, row.integer(11)?)),
+        )?;
+        self.unless_expired(found)
+    }
+
+    /// Whether there is a memory of this id.
+    fn known(&mut self, id: MemoryId) -> Result<bool> {
+        let found = self.tx.first(
+            &format!("SELECT {COLUMNS}, number FROM memories WHERE id = $1"),
+            &[Value::Blob(id.as_bytes())],
+            |row| Ok((memory(row)?, row.integer(11)?)),
+        )?;
+        Ok(self.unless_expired(found)?.is_some())
+    }
+
+    /// What has expired stands in nobody's way: where it would, it is swept away before its turn.
+    fn unless_expired(&mut self, found: Option<(Memory, i64)>) -> Result<Option<Memory>> {
+        match found {
+            Some((memory, number)) if self.has_expired(&memory) => {
+                self.remove(number, &memory)?;
+                self.note("expire_memories", Some("1 memories".to_owned()))?;
+                Ok(None)
+            }
+            found => Ok(found.map(|(memory, _)| memory)),
+        }
+    }
+
+    fn has_expired(&self, memory: &Memory) -> bool {
+        memory.expiration.is_some_and(|expiration| expiration <= self.reader.now)
+    }
+
+    /// Every row is as long as the space's model makes them: one that is not would make all of them unreadable.
+    fn check_row(&self, row: &[u8]) -> Result<()> {
+        match &self.state.model {
+            Some(own) if row.len() == 2 * own.dimension => Ok(()),
+            Some(own) => Err(mismatch(own, &Model { id: own.id.clone(), dimension: row.len() / 2 })),
+            None => Err(Error::internal("a vector without a model")),
+        }
     }
 
     fn number(&self, id: MemoryId) -> Result<i64> {
         let number =
-            self.tx.first("SELECT number FROM memories WHERE id = $1", &[Value::Blob(id.as_bytes())], |row| row.integer(0))?;
+            self.tx.first("SELECT number FROM memories WHERE id = $1", &[Value::Blob(id.as_bytes())], |row| {
+                row.integer(0)
+            })?;
         number.ok_or_else(Error::not_found)
     }
 
     fn insert(&mut self, memory: &Memory, row: Vec<u8>) -> Result<()> {
+        self.check_row(&row)?;
         let (categories, metadata) = json(memory)?;
         let number = self
             .tx
@@ -410,11 +462,7 @@ impl Writer<'_> {
         tx.execute("UPDATE history SET old_memory = NULL, new_memory = NULL WHERE memory_id = $1", &[id])?;
         tx.execute(
             "INSERT INTO history (memory_id, event, created_at, at) VALUES ($1, 'DELETE', $2, $3)",
-            &[
-                id,
-                Value::Integer(memory.created_at.as_microsecond()),
-                Value::Integer(self.reader.now.as_microsecond()),
-            ],
+            &[id, Value::Integer(memory.created_at.as_microsecond()), Value::Integer(self.reader.now.as_microsecond())],
         )?;
         let vector = 2 * self.state.model.as_ref().map_or(0, |model| model.dimension) as u64;
         self.state.memories = self.state.memories.saturating_sub(1);
@@ -424,6 +472,7 @@ impl Writer<'_> {
     }
 
     fn clear(&mut self) -> Result<u64> {
+        let count = self.count(None)?;
         let tx = &*self.reader.tx;
         tx.execute("UPDATE history SET old_memory = NULL, new_memory = NULL", &[])?;
         tx.execute(
@@ -431,18 +480,31 @@ impl Writer<'_> {
             &[Value::Integer(self.reader.now.as_microsecond())],
         )?;
         tx.dialect().words_clear(tx)?;
-        let count = tx.execute("DELETE FROM memories", &[])?;
+        tx.execute("DELETE FROM memories", &[])?;
         tx.execute("DELETE FROM vectors", &[])?;
         self.state.memories = 0;
         self.state.size_bytes = 0;
         self.delta.clear();
-        Ok(count as u64)
+        Ok(count)
     }
 
-    fn check_quota(&self) -> Result<()> {
+    /// What has expired does not count: it is swept away before anything is refused.
+    fn check_quota(&mut self) -> Result<()> {
+        while let Err(error) = self.within_quota() {
+            if self.sweep()? == 0 {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn within_quota(&self) -> Result<()> {
         let quota = self.quota();
         let over = |what: &str, max: u64| {
-            Err(Error::new(Code::QuotaExceeded, format!("This space is full: it may hold {max} {what}. Delete some first.")))
+            Err(Error::new(
+                Code::QuotaExceeded,
+                format!("This space is full: it may hold {max} {what}. Delete some first."),
+            ))
         };
         if self.state.memories > quota.memories_max {
             return over("memories", quota.memories_max);
@@ -451,6 +513,28 @@ impl Writer<'_> {
             return over("bytes", quota.bytes_max);
         }
         Ok(())
+    }
+}
+
+/// What tells two memories of one text apart; empty where there is none, since no label is empty.
+struct Labels {
+    agent: String,
+    run: String,
+    app: String,
+}
+
+impl Labels {
+    fn of(memory: &Memory) -> Self {
+        Labels::from([&memory.agent_id, &memory.run_id, &memory.app_id])
+    }
+
+    fn of_new(memory: &NewMemory) -> Self {
+        Labels::from([&memory.agent_id, &memory.run_id, &memory.app_id])
+    }
+
+    fn from(labels: [&Option<String>; 3]) -> Self {
+        let [agent, run, app] = labels.map(|label| label.clone().unwrap_or_default());
+        Labels { agent, run, app }
     }
 }
 
@@ -468,7 +552,11 @@ pub fn mismatch(own: &Model, asked: &Model) -> Error {
 
 /// Bytes of a memory as the quota counts them.
 fn size(memory: &Memory) -> u64 {
-    let metadata = if memory.metadata.is_empty() { 0 } else { serde_json::to_string(&memory.metadata).map_or(0, |text| text.len()) };
+    let metadata = if memory.metadata.is_empty() {
+        0
+    } else {
+        serde_json::to_string(&memory.metadata).map_or(0, |text| text.len())
+    };
     (memory.memory.len() + metadata) as u64
 }
 

@@ -9,14 +9,15 @@
 use std::collections::HashMap;
 
 use locule_core::Result;
-use locule_core::memory::{Hit, ScoreParts};
 use locule_core::filter::Filter;
+use locule_core::memory::{Hit, ScoreParts};
 
 use crate::memories::mismatch;
 use crate::space::Reader;
 use crate::state::Model;
 use crate::tx::Sql;
 use crate::vector::{Scan, Vectors};
+use crate::warm;
 use crate::words::Words;
 
 /// What having all of the query's words is worth, in standard deviations of the cosine: 0.75 / 0.13, picked on four sets of
@@ -47,18 +48,23 @@ impl Reader<'_> {
     /// The best hits, best first; of equal ones the newer first.
     pub fn search(&self, find: &Find) -> Result<Vec<Hit>> {
         let Some(space) = self.space else { return Ok(Vec::new()) };
-        let ranked = self.warm().with(space, &*self.tx, |vectors| {
-            match self.state()?.model {
-                None => return Ok(Vec::new()),
-                Some(own) if find.embedding.is_some() && own != *find.model => return Err(mismatch(&own, find.model)),
-                Some(_) => {}
+        let look = |vectors: &Vectors| {
+            let Some(own) = self.state()?.model else { return Ok(Vec::new()) };
+            if let Some(embedding) = find.embedding {
+                let asked = Model { id: find.model.id.clone(), dimension: embedding.len() };
+                if own != *find.model || own != asked {
+                    return Err(mismatch(&own, &asked));
+                }
             }
             let allowed = self.allowed(find.filter)?;
             let words = Words::rank(&*self.tx, find.words, vectors.len() as u64)?;
             // Expired memories still have vectors: rank that many more, so that the answer is full all the same.
             let spare = self.expired()? as usize;
             Ok(rank(vectors, find, &words, find.limit + spare, allowed.as_deref()))
-        })?;
+        };
+        // What a writer has added and not yet committed is for its own eyes: it must not get into the cache.
+        let ranked =
+            if self.writes { look(&warm::read(&*self.tx)?)? } else { self.warm().with(space, &*self.tx, look)? };
         let mut hits = Vec::with_capacity(find.limit.min(ranked.len()));
         for (number, score, parts) in ranked {
             if hits.len() == find.limit || find.threshold.is_some_and(|threshold| score < threshold) {
@@ -88,7 +94,10 @@ fn rank(vectors: &Vectors, find: &Find, words: &Words, count: usize, allowed: Op
     let mut scan = Scan::new();
     let Some(embedding) = find.embedding else {
         let lexical = words.coverage.iter().filter(|(number, _)| is_allowed(allowed, **number));
-        return best(lexical.map(|(&number, &words)| (number, words, ScoreParts { cosine: 0.0, words })).collect(), count);
+        return best(
+            lexical.map(|(&number, &words)| (number, words, ScoreParts { cosine: 0.0, words })).collect(),
+            count,
+        );
     };
     vectors.scan(embedding, &mut scan);
     let deviation = if vectors.len() < FEW { USUAL_DEVIATION } else { scan.deviation };

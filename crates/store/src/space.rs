@@ -92,9 +92,17 @@ impl Spaces {
 
     /// Tells the directory what spaces have become since the last time.
     pub fn publish(&self) -> Result<()> {
-        let published: Vec<_> =
-            self.unpublished.lock().unwrap_or_else(PoisonError::into_inner).drain().collect();
-        if published.is_empty() { Ok(()) } else { self.directory.publish(published) }
+        let published: Vec<_> = self.unpublished.lock().unwrap_or_else(PoisonError::into_inner).drain().collect();
+        if published.is_empty() {
+            return Ok(());
+        }
+        self.directory.publish(published.clone()).inspect_err(|_| {
+            // Not said yet: it is said the next time, unless there is something newer to say by then.
+            let mut unpublished = self.unpublished.lock().unwrap_or_else(PoisonError::into_inner);
+            for (space, figures) in published {
+                unpublished.entry(space).or_insert(figures);
+            }
+        })
     }
 
     /// Closes what is idle and writes logs home, before the process ends.
@@ -132,18 +140,26 @@ impl<'a, R: Right> Space<'a, R> {
     /// Begins to read: what is seen stays as it is until the reader is dropped.
     pub fn read(&self) -> Result<Reader<'_>> {
         let spaces = self.spaces;
-        let chamber = match self.scope.space() {
-            Some(given) => Some(spaces.recheck(given)?).filter(|chamber| chamber.born),
-            None => None,
-        };
-        let Some(chamber) = chamber else {
-            return Ok(Reader { tx: spaces.layout.read_empty()?, space: None, spaces, now: spaces.sources.now() });
-        };
-        let tx = self.begin(&chamber, |layout| layout.read(chamber.id))?;
-        Ok(Reader { tx, space: Some(chamber.id), spaces, now: spaces.sources.now() })
+        let now = spaces.sources.now();
+        match self.born()? {
+            Some(chamber) => {
+                let tx = self.begin(&chamber, |layout| layout.read(chamber.id))?;
+                Ok(Reader { tx, space: Some(chamber.id), spaces, writes: false, now })
+            }
+            None => Ok(Reader { tx: spaces.layout.read_empty()?, space: None, spaces, writes: false, now }),
+        }
     }
 
-    /// Begins a transaction, and looks once more whether the right holds: an erasure waits for what passes here, and
+    /// The chamber, if anything was ever written to it: by now, which may be later than the scope was given.
+    fn born(&self) -> Result<Option<Chamber>> {
+        match self.scope.space() {
+            Some(given) if given.born => Ok(Some(*given)),
+            Some(given) => Ok(Some(self.spaces.recheck(given)?).filter(|chamber| chamber.born)),
+            None => Ok(None),
+        }
+    }
+
+    /// Begins a transaction, and then looks whether the right still holds: an erasure waits for what passes here, and
     /// what comes later does not pass.
     fn begin(&self, given: &Chamber, begin: impl FnOnce(&dyn Layout) -> Result<Box<dyn Tx>>) -> Result<Box<dyn Tx>> {
         let begun = begin(&*self.spaces.layout);
@@ -154,17 +170,33 @@ impl<'a, R: Right> Space<'a, R> {
 }
 
 impl Space<'_, Write> {
+    fn create(&self, given: &Chamber) -> Result<()> {
+        let spaces = self.spaces;
+        spaces.layout.create(given.id).or_else(|error| {
+            // If it is erased while it is made, the erasure may have come by before there was anything to find.
+            spaces.recheck(given).inspect_err(|refusal| {
+                if refusal.code() == Code::SpaceErased {
+                    let _ = spaces.layout.destroy(given.id);
+                }
+            })?;
+            Err(error)
+        })
+    }
+
     /// Begins to write: the only writer of this space until committed or dropped.
     pub fn write(&self) -> Result<Writer<'_>> {
         let spaces = self.spaces;
-        let given = self.scope.space().ok_or_else(|| Error::internal("a scope to write without a space"))?;
-        let chamber = spaces.recheck(given)?;
-        if !chamber.born {
-            spaces.layout.create(chamber.id)?;
-        }
+        let chamber = match (self.born()?, self.scope.space()) {
+            (Some(chamber), _) => chamber,
+            (None, Some(given)) => {
+                self.create(given)?;
+                *given
+            }
+            (None, None) => return Err(Error::internal("a scope to write without a space")),
+        };
         let tx = self.begin(&chamber, |layout| layout.write(chamber.id))?;
         let state = state::read(&*tx)?;
-        let reader = Reader { tx, space: Some(chamber.id), spaces, now: spaces.sources.now() };
+        let reader = Reader { tx, space: Some(chamber.id), spaces, writes: true, now: spaces.sources.now() };
         Ok(Writer { reader, chamber, scope: &self.scope, state, delta: Delta::default() })
     }
 }
@@ -174,6 +206,8 @@ pub struct Reader<'a> {
     pub(crate) tx: Box<dyn Tx>,
     pub(crate) space: Option<SpaceId>,
     pub(crate) spaces: &'a Spaces,
+    /// Whether it sees changes that nobody else sees yet.
+    pub(crate) writes: bool,
     /// The moment that decides what has expired.
     pub(crate) now: Timestamp,
 }

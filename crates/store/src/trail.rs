@@ -6,8 +6,7 @@ use locule_core::audit::{BEGINNING, Entry, Link, Origin};
 
 use crate::tx::{Row, Tx, Value};
 
-const COLUMNS: &str =
-    "sequence, time, actor_kind, actor, on_behalf_of, act, object, outcome, request_id, link";
+const COLUMNS: &str = "sequence, time, actor_kind, actor, on_behalf_of, act, object, outcome, request_id, link";
 
 /// Appends an entry for an act that is done if the transaction commits.
 pub fn append(tx: &dyn Tx, origin: &Origin, act: &str, object: Option<String>, now: Timestamp) -> Result<()> {

@@ -74,6 +74,9 @@ pub trait Tx {
     /// Ends this transaction and begins another that sees all that is committed by now.
     fn renew(&self) -> Result<()>;
 
+    /// Whether nothing has been asked in it yet, so that nobody would notice if it were renewed.
+    fn untouched(&self) -> bool;
+
     /// How this database says what the two say differently.
     fn dialect(&self) -> &'static dyn Dialect;
 }
@@ -180,6 +183,9 @@ pub trait Dialect: Sync {
 
     /// The condition that a text expression holds a text.
     fn holds(&self, sql: &mut Sql, expression: &str, text: &str, fold_case: bool);
+
+    /// What makes an expression before it the condition that it is one of these values, which are all of one kind.
+    fn among(&self, sql: &mut Sql, values: &[Owned]);
 }
 
 /// The operator in SQL.

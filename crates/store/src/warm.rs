@@ -18,14 +18,15 @@ use crate::vector::Vectors;
 /// All vectors in memory, up to a number of bytes.
 pub struct Warm {
     sets: Mutex<LruCache<SpaceId, Arc<Set>>>,
-    bytes: AtomicUsize,
+    bytes: Arc<AtomicUsize>,
     budget: usize,
 }
 
 /// One space's vectors.
-#[derive(Default)]
 pub struct Set {
     at: RwLock<Option<At>>,
+    /// What all sets take together. A set that was evicted while somebody held it gives its share back when it goes.
+    bytes: Arc<AtomicUsize>,
     /// How many local writers are between their commit and telling us of it.
     committing: AtomicUsize,
 }
@@ -59,21 +60,30 @@ const SET_BYTES: usize = 256;
 impl Warm {
     /// At most `budget` bytes.
     pub fn new(budget: usize) -> Self {
-        Warm { sets: Mutex::new(LruCache::unbounded()), bytes: AtomicUsize::new(0), budget }
+        Warm { sets: Mutex::new(LruCache::unbounded()), bytes: Arc::default(), budget }
     }
 
     /// A space's vectors as `tx` sees them, shown to `look`.
     ///
-    /// If the cache is ahead of `tx`, the transaction is renewed: it then sees what the cache has.
+    /// If the cache is ahead of `tx`, a transaction in which nothing was asked yet is renewed: it then sees what the cache
+    /// has. Any other must go on seeing what it saw, and reads its vectors for itself.
     pub fn with<T>(&self, space: SpaceId, tx: &dyn Tx, look: impl FnOnce(&Vectors) -> Result<T>) -> Result<T> {
         let set = self.set(space);
         let at = self.current(&set, tx)?;
-        let vectors = &at.as_ref().ok_or_else(|| locule_core::Error::internal("vectors are gone"))?.vectors;
-        look(vectors)
+        match at.as_ref().and_then(|at| at.as_ref()) {
+            Some(at) => look(&at.vectors),
+            None => look(&read(tx)?),
+        }
     }
 
     /// Holds readers back while `commit` runs and the set is brought up to what it did.
-    pub fn commit(&self, space: SpaceId, revision: u64, delta: Delta, commit: impl FnOnce() -> Result<()>) -> Result<()> {
+    pub fn commit(
+        &self,
+        space: SpaceId,
+        revision: u64,
+        delta: Delta,
+        commit: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
         let Some(set) = self.sets.lock().unwrap_or_else(PoisonError::into_inner).peek(&space).cloned() else {
             return commit();
         };
@@ -90,7 +100,7 @@ impl Warm {
     pub fn drop(&self, space: SpaceId) {
         let set = self.sets.lock().unwrap_or_else(PoisonError::into_inner).pop(&space);
         if let Some(set) = set {
-            self.forget(&set);
+            set.forget();
         }
     }
 
@@ -100,17 +110,20 @@ impl Warm {
     }
 
     fn set(&self, space: SpaceId) -> Arc<Set> {
-        self.sets.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(space, Arc::default).clone()
+        let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+        sets.get_or_insert(space, || Arc::new(Set::new(self.bytes.clone()))).clone()
     }
 
-    /// The set at the revision of `tx`, read from the database if need be.
-    fn current<'a>(&self, set: &'a Set, tx: &dyn Tx) -> Result<RwLockReadGuard<'a, Option<At>>> {
+    /// The set at the revision of `tx`, read from the database if need be; `None` if that revision is past.
+    fn current<'a>(&self, set: &'a Set, tx: &dyn Tx) -> Result<Option<RwLockReadGuard<'a, Option<At>>>> {
+        let renewable = tx.untouched();
         let mut waits = 0;
         loop {
             let revision = state::revision(tx)?;
             let at = set.at.read().unwrap_or_else(PoisonError::into_inner);
             match at.as_ref().map(|at| at.revision) {
-                Some(warm) if warm == revision => return Ok(at),
+                Some(warm) if warm == revision => return Ok(Some(at)),
+                Some(warm) if warm > revision && !renewable => return Ok(None),
                 Some(warm) if warm > revision => {
                     drop(at);
                     tx.renew()?;
@@ -136,7 +149,7 @@ impl Warm {
         let vectors = read(tx)?;
         let before = slot.as_ref().map_or(0, At::bytes);
         *slot = Some(At { revision, vectors });
-        self.account(before, slot.as_ref().map_or(0, At::bytes));
+        set.account(before, slot.as_ref().map_or(0, At::bytes));
         drop(slot);
         self.evict();
         Ok(())
@@ -150,10 +163,14 @@ impl Warm {
             return;
         }
         let before = at.bytes();
-        if delta.changes.iter().any(|change| matches!(change, Change::Put(_, row) if row.len() != 2 * at.vectors.dimension())) {
+        if delta
+            .changes
+            .iter()
+            .any(|change| matches!(change, Change::Put(_, row) if row.len() != 2 * at.vectors.dimension()))
+        {
             // The first vectors of a space that was empty when it was read: their length is only now known.
             *slot = None;
-            self.account(before, 0);
+            set.account(before, 0);
             return;
         }
         for change in delta.changes {
@@ -164,7 +181,7 @@ impl Warm {
             }
         }
         at.revision = revision;
-        self.account(before, at.bytes());
+        set.account(before, at.bytes());
     }
 
     fn evict(&self) {
@@ -176,12 +193,18 @@ impl Warm {
             }
             let Some((_, set)) = sets.pop_lru() else { return };
             drop(sets);
-            self.forget(&set);
+            set.forget();
         }
     }
+}
 
-    fn forget(&self, set: &Set) {
-        let mut at = set.at.write().unwrap_or_else(PoisonError::into_inner);
+impl Set {
+    fn new(bytes: Arc<AtomicUsize>) -> Self {
+        Set { at: RwLock::default(), bytes, committing: AtomicUsize::new(0) }
+    }
+
+    fn forget(&self) {
+        let mut at = self.at.write().unwrap_or_else(PoisonError::into_inner);
         self.account(at.as_ref().map_or(0, At::bytes), 0);
         *at = None;
     }
@@ -189,6 +212,12 @@ impl Warm {
     fn account(&self, before: usize, after: usize) {
         self.bytes.fetch_add(after, Ordering::Relaxed);
         self.bytes.fetch_sub(before, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Set {
+    fn drop(&mut self) {
+        self.forget();
     }
 }
 
@@ -215,8 +244,8 @@ impl Delta {
     }
 }
 
-/// All of a space's vectors, in one sweep of their table.
-fn read(tx: &dyn Tx) -> Result<Vectors> {
+/// All of a space's vectors as `tx` sees them, in one sweep of their table.
+pub fn read(tx: &dyn Tx) -> Result<Vectors> {
     let state = state::read(tx)?;
     let dimension = state.model.map_or(1, |model| model.dimension);
     let mut vectors = Vectors::new(dimension);

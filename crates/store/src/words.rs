@@ -9,11 +9,11 @@ use crate::tx::Tx;
 /// English words that say nothing of what is asked. Leaving them out raised the mean reciprocal rank on long
 /// conversations from .400 to .451.
 const STOP_WORDS: &[&str] = &[
-    "a", "about", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by", "can", "could", "did", "do", "does",
-    "for", "from", "had", "has", "have", "he", "her", "his", "how", "i", "if", "in", "into", "is", "it", "its", "like",
-    "me", "my", "of", "on", "or", "our", "s", "she", "should", "so", "some", "t", "that", "the", "their", "them", "then",
-    "there", "they", "this", "to", "us", "was", "we", "were", "what", "when", "where", "which", "who", "why", "will",
-    "with", "would", "you", "your",
+    "a", "about", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by", "can", "could", "did", "do",
+    "does", "for", "from", "had", "has", "have", "he", "her", "his", "how", "i", "if", "in", "into", "is", "it", "its",
+    "like", "me", "my", "of", "on", "or", "our", "s", "she", "should", "so", "some", "t", "that", "the", "their",
+    "them", "then", "there", "they", "this", "to", "us", "was", "we", "were", "what", "when", "where", "which", "who",
+    "why", "will", "with", "would", "you", "your",
 ];
 
 /// BM25 reaches at most `k1 + 1` times a word's weight, with k1 = 1.2.

@@ -7,7 +7,7 @@ use locule_core::policy::Act;
 use locule_core::{Erasure, Result};
 use rusqlite::{OptionalExtension, params};
 
-use super::{Directory, unreadable};
+use super::{Directory, moment, unreadable};
 use crate::error::of_sqlite;
 
 /// A space whose door is closed: nothing new begins in it, and old credentials of its owner are void.
@@ -24,11 +24,16 @@ pub struct Closed {
 impl Directory {
     /// Closes the door, durably: from here on the erasure will be finished, by us or by the next start.
     pub fn close_door(&self, erasure: &Erasure) -> Result<Closed> {
-        let at = self.sources.now();
+        let now = self.sources.now();
         let identity = erasure.identity().clone();
         let who = self.who(&identity);
         self.write_at_any_cost(move |connection| {
             let (issuer, subject) = (identity.issuer.as_str(), identity.subject.as_str());
+            // A token from just after an earlier erasure is dated in the second after it, which may still be to come.
+            let earlier: Option<i64> = connection
+                .query_row("SELECT erased_at FROM tombstones WHERE who = ?1", [&who], |row| row.get(0))
+                .optional()?;
+            let at = earlier.map_or(now, |earlier| now.max(moment(earlier + 1_000_000)));
             let now = at.as_microsecond();
             connection.execute(
                 "INSERT INTO tombstones (who, erased_at) VALUES (?1, ?2)
@@ -64,7 +69,9 @@ impl Directory {
             connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(of_sqlite)
         });
         if emptied.as_ref().ok() != Some(&0) {
-            tracing::warn!("the directory's log could not be emptied after an erasure; the next one that is empties it");
+            tracing::warn!(
+                "the directory's log could not be emptied after an erasure; the next one that is empties it"
+            );
         }
         // What was erased has made room.
         self.reserve.keep(&self.sources);
@@ -95,7 +102,7 @@ impl Directory {
                         subject: row.get_ref(1)?.as_str()?.try_into().map_err(unreadable)?,
                     };
                     let space = Some(SpaceId::from_bytes(row.get(2)?));
-                    Ok(Closed { identity, space, at: super::moment(row.get::<_, Option<i64>>(3)?.unwrap_or(0)) })
+                    Ok(Closed { identity, space, at: moment(row.get::<_, Option<i64>>(3)?.unwrap_or(0)) })
                 })?
                 .collect()
         })

@@ -57,7 +57,7 @@ impl Directory {
         let path = path.to_owned();
         let reserve = Reserve::beside(&path);
         let open = Arc::new(move || open::existing(&path, key.as_ref(), Durability::Full));
-        create::migrate(&open()?, DIRECTORY)?;
+        create::upgrade(&open()?, DIRECTORY)?;
         let directory = Directory {
             readers: Mutex::new(Vec::new()),
             writer: Group::new(Box::new({

@@ -16,6 +16,7 @@ pub struct Bound {
     connection: Lent,
     begin: &'static str,
     over: Cell<bool>,
+    touched: Cell<bool>,
     /// Given up after the connection, so that the next writer never meets our lock.
     _turn: Option<Turn>,
 }
@@ -33,7 +34,7 @@ impl Bound {
     }
 
     fn begin(connection: Lent, begin: &'static str, turn: Option<Turn>) -> Result<Self> {
-        let bound = Bound { connection, begin, over: Cell::new(true), _turn: turn };
+        let bound = Bound { connection, begin, over: Cell::new(true), touched: Cell::new(false), _turn: turn };
         bound.start()?;
         Ok(bound)
     }
@@ -41,6 +42,7 @@ impl Bound {
     fn start(&self) -> Result<()> {
         self.control(self.begin)?;
         self.over.set(false);
+        self.touched.set(false);
         Ok(())
     }
 
@@ -61,6 +63,7 @@ impl Bound {
     }
 
     fn bind(&self, sql: &str, values: &[Value]) -> Result<CachedStatement<'_>> {
+        self.touched.set(true);
         let mut statement = self.prepare(sql)?;
         for (index, value) in values.iter().enumerate() {
             debug_assert!(places_in_order(&statement, index), "`${}` is not place {} of: {sql}", index + 1, index + 1);
@@ -112,6 +115,10 @@ impl Tx for Bound {
     fn renew(&self) -> Result<()> {
         self.roll_back()?;
         self.start()
+    }
+
+    fn untouched(&self) -> bool {
+        !self.touched.get()
     }
 
     fn dialect(&self) -> &'static dyn Dialect {

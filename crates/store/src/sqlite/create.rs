@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::bind::batch;
 use super::open::{self, Durability};
-use crate::error::{of_disk, of_sqlite};
+use crate::error::{corrupt, of_disk, of_sqlite};
 use crate::files;
 use crate::seal::Secret;
 
@@ -39,6 +39,11 @@ fn build(path: &Path, key: Option<&Secret>, steps: &[&str]) -> Result<()> {
     migrate(&connection, steps)?;
     batch(&connection, "PRAGMA journal_mode = WAL;")?;
     connection.close().map_err(|(_, error)| of_sqlite(error))
+}
+
+/// Brings a file that was once finished up to date. One that says it has nothing in it is damaged, and is not begun anew.
+pub fn upgrade(connection: &Connection, steps: &[&str]) -> Result<()> {
+    if version(connection)? == 0 { Err(corrupt("there is nothing in the file")) } else { migrate(connection, steps) }
 }
 
 /// Brings a database up to the newest version of its schema. One that is newer than this program is refused.

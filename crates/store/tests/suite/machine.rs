@@ -1,0 +1,389 @@
+//! Anything in any order: several people, each with a plain map of what they should see, and a seed to find a failure again.
+//!
+//! `LOCULE_SEEDS=1000` runs more; `LOCULE_SEED=7` runs one.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jiff::Timestamp;
+use locule_core::filter::Filter;
+use locule_core::id::MemoryId;
+use locule_core::memory::{Change, ListQuery, Memory, NewMemory, hash};
+use locule_core::{Code, Result};
+use locule_store::vector::encode;
+use serde_json::json;
+
+use crate::house::{Dice, ENCRYPTED, House, Layout, PLAIN, Process, User, code, embed, filter, model};
+
+const SEEDS: u64 = 64;
+const STEPS: usize = 300;
+const PEOPLE: [&str; 4] = ["alice", "bob", "carol", "dave"];
+
+#[test]
+fn everybody_sees_what_they_should_whatever_anybody_does() {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let (first, count) = match number("LOCULE_SEED") {
+        Some(seed) => (seed, 1),
+        None => (0, number("LOCULE_SEEDS").unwrap_or(SEEDS)),
+    };
+    let next = AtomicU64::new(first);
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + count {
+                        return;
+                    }
+                    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(seed))) {
+                        eprintln!("LOCULE_SEED={seed} finds it again");
+                        std::panic::resume_unwind(panic);
+                    }
+                }
+            });
+        }
+    });
+}
+
+fn run(seed: u64) {
+    let mut dice = Dice::new(seed);
+    let layout: &Layout = if seed % 4 == 3 { &PLAIN } else { &ENCRYPTED };
+    let house = House::quick(layout, |options| {
+        options.connection_bytes = 0;
+        options.vector_bytes = *dice.pick(&[0, 5_000, 1 << 20]);
+        options.quota.memories_max = 40;
+    });
+    let people = if seed.is_multiple_of(2) { 2 } else { 4 };
+    let mut town = Town { house, beside: None, people: Vec::new(), now: 0, dice };
+    town.people.resize_with(people, Person::default);
+    for step in 0..STEPS {
+        let who = town.dice.below(people);
+        town.step(who, &format!("seed {seed} step {step} {}", PEOPLE[who]));
+    }
+    (0..people).for_each(|who| town.check(who, &format!("seed {seed} at the end")));
+}
+
+/// What somebody should see.
+#[derive(Clone, Default)]
+struct Person {
+    memories: BTreeMap<MemoryId, Memory>,
+    /// Every id they ever had, so that gone ones are asked for too.
+    ids: Vec<MemoryId>,
+    suspended: bool,
+    known: bool,
+}
+
+struct Town {
+    house: House,
+    /// Another program on the same data, at times.
+    beside: Option<Process>,
+    people: Vec<Person>,
+    now: i64,
+    dice: Dice,
+}
+
+const TEXTS: [&str; 12] = [
+    "tea",
+    "coffee",
+    "green tea",
+    "a peanut allergy",
+    "Paris",
+    "in the office",
+    "two dogs",
+    "a red car",
+    "chess",
+    "the sea",
+    "no",
+    "yes",
+];
+
+impl Town {
+    fn step(&mut self, who: usize, when: &str) {
+        match self.dice.below(40) {
+            0..=9 => self.add(who, when),
+            10..=13 => self.get(who, when),
+            14..=16 => self.check(who, when),
+            17..=20 => self.search(who, when),
+            21..=25 => self.update(who, when),
+            26..=29 => self.delete(who, when),
+            30 => self.delete_all(who, when),
+            31 | 32 => self.wait(),
+            33 => self.move_house(who, when),
+            34 => self.suspend(who),
+            35 => self.erase(who, when),
+            36 => self.house.reopen_with(&mut self.beside),
+            37 => self.beside = if self.beside.is_some() { None } else { Some(self.house.neighbour()) },
+            38 => self.house.store.spaces.publish().unwrap(),
+            _ => self.house.store.spaces.close().unwrap(),
+        }
+    }
+
+    fn user(&mut self, who: usize) -> User<'_> {
+        let beside = self.dice.one_in(3);
+        let process = match &self.beside {
+            Some(process) if beside => process,
+            _ => &*self.house,
+        };
+        User { process, name: PEOPLE[who] }
+    }
+
+    fn label(&mut self) -> Option<String> {
+        self.dice.one_in(3).then(|| "chef".to_owned())
+    }
+
+    fn text(&mut self, who: usize) -> String {
+        format!("{} canary-of-{}", self.dice.pick(&TEXTS), PEOPLE[who])
+    }
+
+    /// `None` where the refusal is the right one: a space that is suspended answers nothing else.
+    fn allowed<T>(&self, who: usize, outcome: Result<T>, when: &str) -> Option<Result<T>> {
+        if self.people[who].suspended {
+            assert_eq!(code(outcome), Some(Code::SpaceSuspended), "{when}");
+            return None;
+        }
+        Some(outcome)
+    }
+
+    fn add(&mut self, who: usize, when: &str) {
+        let count = 1 + self.dice.below(4);
+        let batch: Vec<NewMemory> = (0..count)
+            .map(|_| NewMemory {
+                agent_id: self.label(),
+                metadata: json!({"n": self.dice.below(5)}).as_object().unwrap().clone(),
+                expiration: self.dice.one_in(4).then(|| self.later()),
+                ..NewMemory::text(self.text(who))
+            })
+            .collect();
+        let outcome = self.user(who).try_add(batch.clone());
+        let Some(outcome) = self.allowed(who, outcome, when) else { return };
+        self.people[who].known = true;
+        let mut model = self.people[who].clone();
+        let added = match outcome {
+            Ok(added) => added,
+            Err(error) => {
+                assert_eq!(error.code(), Code::QuotaExceeded, "{when}");
+                assert!(model.memories.len() + count > 40, "{when}: {} + {count}", model.memories.len());
+                return;
+            }
+        };
+        for (new, added) in batch.iter().zip(added) {
+            let twin =
+                model.memories.values().find(|old| old.memory == new.memory && old.agent_id == new.agent_id).cloned();
+            assert_eq!(added.existing, twin.is_some(), "{when}");
+            match twin {
+                Some(twin) => assert_eq!(added.memory, twin, "{when}"),
+                None => {
+                    assert!(model.ids.iter().all(|id| *id < added.memory.id), "{when}: ids rise");
+                    assert_eq!((&added.memory.memory, &added.memory.metadata), (&new.memory, &new.metadata), "{when}");
+                    assert_eq!(
+                        (&added.memory.agent_id, added.memory.expiration),
+                        (&new.agent_id, new.expiration),
+                        "{when}"
+                    );
+                    model.ids.push(added.memory.id);
+                    model.memories.insert(added.memory.id, added.memory);
+                }
+            }
+        }
+        assert!(model.memories.len() <= 40, "{when}: over the quota");
+        self.people[who] = model;
+    }
+
+    fn later(&mut self) -> Timestamp {
+        let seconds = crate::house::noon().as_second() + self.now + 1 + self.dice.below(100) as i64;
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    /// One of anybody's ids, gone or not.
+    fn some_id(&mut self, who: usize) -> Option<MemoryId> {
+        let other = if self.dice.one_in(4) { self.dice.below(self.people.len()) } else { who };
+        let ids = &self.people[other].ids;
+        if ids.is_empty() { None } else { Some(*self.dice.pick(ids)) }
+    }
+
+    fn get(&mut self, who: usize, when: &str) {
+        let Some(id) = self.some_id(who) else { return };
+        let outcome = self.user(who).get(id);
+        let Some(outcome) = self.allowed(who, outcome, when) else { return };
+        match self.people[who].memories.get(&id) {
+            Some(expected) => assert_eq!(outcome.as_ref().ok(), Some(expected), "{when}"),
+            None => assert_eq!(code(outcome), Some(Code::NotFound), "{when}"),
+        }
+    }
+
+    /// A whole list, in pages, with a filter or without, is what the map says.
+    fn check(&mut self, who: usize, when: &str) {
+        let agent = self.dice.one_in(2).then(|| filter(json!({"agent_id": "chef", "metadata.n": {"lt": 3}})));
+        let matches = |memory: &Memory| {
+            agent.is_none() || (memory.agent_id.is_some() && memory.metadata["n"].as_i64().is_some_and(|n| n < 3))
+        };
+        let expected: Vec<Memory> =
+            self.people[who].memories.values().rev().filter(|memory| matches(memory)).cloned().collect();
+        let limit = 1 + self.dice.below(15);
+        let outcome = pages(self.user(who), agent.as_ref(), limit);
+        let Some(outcome) = self.allowed(who, outcome, when) else { return };
+        let (listed, total) = outcome.unwrap();
+        assert_eq!(listed, expected, "{when}");
+        assert_eq!(total as usize, expected.len(), "{when}");
+        let count = self.people[who].memories.len() as u64;
+        let (seen, intact) = self
+            .user(who)
+            .read(|reader| Ok((reader.statistics()?.memory_count, reader.verify_audit()?.is_ok())))
+            .unwrap();
+        assert_eq!((seen, intact), (count, true), "{when}");
+    }
+
+    fn search(&mut self, who: usize, when: &str) {
+        let query = self.dice.vector(crate::house::DIMENSION);
+        let limit = 1 + self.dice.below(10);
+        let outcome = self.user(who).search(&query, limit);
+        let Some(outcome) = self.allowed(who, outcome, when) else { return };
+        let hits = outcome.unwrap();
+        let memories = &self.people[who].memories;
+        let length = query.iter().map(|part| part * part).sum::<f32>().sqrt();
+        let cosine = |memory: &Memory| -> f32 {
+            let row = locule_store::vector::decode(&encode(&embed(&memory.memory)).unwrap());
+            row.iter().zip(&query).map(|(one, other)| one * other / length).sum()
+        };
+        let mut expected: Vec<f32> = memories.values().map(cosine).collect();
+        expected.sort_by(|one, other| other.total_cmp(one));
+        expected.truncate(limit);
+        assert_eq!(hits.len(), expected.len(), "{when}");
+        for (hit, expected) in hits.iter().zip(expected) {
+            assert_eq!(memories.get(&hit.memory.id), Some(&hit.memory), "{when}");
+            assert!((hit.parts.cosine - expected).abs() < 2e-3, "{when}");
+        }
+    }
+
+    fn update(&mut self, who: usize, when: &str) {
+        let Some(id) = self.some_id(who) else { return };
+        let change = Change {
+            memory: self.dice.one_in(2).then(|| self.text(who)),
+            agent_id: self.dice.one_in(3).then(|| self.label()),
+            metadata: Some(json!({"n": self.dice.below(5), "extra": null}).as_object().unwrap().clone()),
+            expiration: self.dice.one_in(4).then(|| self.dice.one_in(2).then(|| self.later())),
+            ..Change::default()
+        };
+        let row = change.memory.as_ref().map(|text| encode(&embed(text)).unwrap());
+        let outcome = self.user(who).write(|writer| writer.update(&model(), id, &change, row));
+        let Some(outcome) = self.allowed(who, outcome, when) else { return };
+        self.people[who].known = true;
+        let memories = &mut self.people[who].memories;
+        let Some(old) = memories.get(&id).cloned() else {
+            assert_eq!(code(outcome), Some(Code::NotFound), "{when}");
+            return;
+        };
+        let text = change.memory.as_ref().unwrap_or(&old.memory);
+        let agent = change.agent_id.as_ref().unwrap_or(&old.agent_id);
+        if memories.values().any(|other| other.id != id && other.memory == *text && other.agent_id == *agent) {
+            assert_eq!(code(outcome), Some(Code::Conflict), "{when}");
+            return;
+        }
+        let new = outcome.unwrap();
+        assert_eq!((&new.memory, &new.agent_id, &new.hash), (text, agent, &hash(text)), "{when}");
+        assert_eq!(new.metadata["n"], change.metadata.unwrap()["n"], "{when}");
+        assert_eq!(new.expiration, change.expiration.unwrap_or(old.expiration), "{when}");
+        assert_eq!((new.id, new.created_at), (old.id, old.created_at), "{when}");
+        memories.insert(id, new);
+    }
+
+    fn delete(&mut self, who: usize, when: &str) {
+        let Some(id) = self.some_id(who) else { return };
+        let outcome = self.user(who).write(|writer| writer.delete(id));
+        let Some(outcome) = self.allowed(who, outcome, when) else { return };
+        self.people[who].known = true;
+        match self.people[who].memories.remove(&id) {
+            Some(_) => outcome.unwrap(),
+            None => assert_eq!(code(outcome), Some(Code::NotFound), "{when}"),
+        }
+    }
+
+    fn delete_all(&mut self, who: usize, when: &str) {
+        let agent = self.dice.one_in(2).then(|| filter(json!({"agent_id": "*"})));
+        let outcome = self.user(who).write(|writer| writer.delete_all(agent.as_ref()));
+        let Some(outcome) = self.allowed(who, outcome, when) else { return };
+        self.people[who].known = true;
+        let before = self.people[who].memories.len();
+        self.people[who].memories.retain(|_, memory| agent.is_some() && memory.agent_id.is_none());
+        assert_eq!(outcome.unwrap() as usize, before - self.people[who].memories.len(), "{when}");
+    }
+
+    fn wait(&mut self) {
+        let seconds = self.dice.below(60) as i64;
+        self.house.clock.advance_s(seconds);
+        self.now += seconds;
+        let now = crate::house::noon().as_second() + self.now;
+        for person in &mut self.people {
+            person.memories.retain(|_, memory| memory.expiration.is_none_or(|expiration| expiration.as_second() > now));
+        }
+    }
+
+    /// Takes everything along, is erased, and comes back with it.
+    fn move_house(&mut self, who: usize, when: &str) {
+        let mut luggage = Vec::new();
+        let outcome = self.user(who).read(|reader| {
+            reader.export(&mut |memory, vector| {
+                luggage.push((memory, vector));
+                Ok(())
+            })
+        });
+        let Some(outcome) = self.allowed(who, outcome, when) else { return };
+        outcome.unwrap();
+        let expected: Vec<Memory> = self.people[who].memories.values().cloned().collect();
+        assert_eq!(luggage.iter().map(|(memory, _)| memory.clone()).collect::<Vec<_>>(), expected, "{when}");
+        if self.dice.one_in(2) {
+            self.user(who).erase().unwrap();
+            // The new space knows of no more than is brought along.
+            self.people[who].ids = luggage.iter().map(|(memory, _)| memory.id).collect();
+        }
+        self.user(who)
+            .write(|writer| {
+                for (memory, vector) in &luggage {
+                    writer.import(&model(), memory, encode(vector).unwrap())?;
+                }
+                writer.note_import(luggage.len() as u64)
+            })
+            .unwrap();
+        self.people[who].known = true;
+    }
+
+    fn suspend(&mut self, who: usize) {
+        if self.people[who].known {
+            let suspended = !self.people[who].suspended;
+            self.user(who).suspend(suspended);
+            self.people[who].suspended = suspended;
+        }
+    }
+
+    fn erase(&mut self, who: usize, when: &str) {
+        let ids = std::mem::take(&mut self.people[who].ids);
+        self.user(who).erase().unwrap();
+        self.people[who] = Person::default();
+        for id in ids.iter().take(3) {
+            assert_eq!(code(self.user(who).get(*id)), Some(Code::NotFound), "{when}");
+        }
+    }
+}
+
+fn pages(user: User, filter: Option<&Filter>, limit: usize) -> Result<(Vec<Memory>, u64)> {
+    let mut query = ListQuery { filter: filter.cloned(), limit, before: None };
+    let mut all = Vec::new();
+    loop {
+        let page = user.read(|reader| reader.list(&query))?;
+        all.extend(page.memories);
+        match page.next {
+            Some(next) => query.before = Some(next),
+            None => return Ok((all, page.total)),
+        }
+    }
+}
+
+impl House {
+    fn reopen_with(&mut self, beside: &mut Option<Process>) {
+        if self.options.vector_bytes == 0 {
+            *beside = None;
+        }
+        self.reopen();
+    }
+}

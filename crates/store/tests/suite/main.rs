@@ -1,0 +1,36 @@
+//! What every way of keeping spaces apart must do. A rule is a plain function over a [`house::Layout`]; `for_each_layout!`
+//! stamps it once for each, so that a new layout is one line and no new tests.
+#![allow(clippy::disallowed_methods, reason = "tests vouch for users, damage files and read the environment")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+#![allow(missing_docs)]
+
+/// Makes a test of each rule for each layout.
+macro_rules! for_each_layout {
+    ($($rule:ident)*) => {
+        mod file_encrypted {
+            $(#[test]
+            fn $rule() {
+                super::$rule(&crate::house::ENCRYPTED);
+            })*
+        }
+        mod file_plain {
+            $(#[test]
+            fn $rule() {
+                super::$rule(&crate::house::PLAIN);
+            })*
+        }
+    };
+}
+
+mod audit;
+mod disk;
+mod erase;
+mod faults;
+mod filters;
+mod house;
+mod kill;
+mod machine;
+mod memories;
+mod pool;
+mod search;
+mod transactions;
