@@ -1,7 +1,5 @@
 //! Searching a space by meaning and by words.
 
-use std::borrow::Cow;
-
 use locule_core::memory::{Hit, SearchQuery};
 use locule_core::{Read, Result, Scope};
 use locule_store::{Find, words};
@@ -14,30 +12,29 @@ impl Engine {
     /// words, only the meaning counts. See [`Hit::score`].
     pub fn search(&self, scope: Scope<Read>, query: &SearchQuery) -> Result<Vec<Hit>> {
         query.check()?;
-        let embedding = self.query_embedding(query)?;
-        let words = query.text.as_deref().map_or_else(Vec::new, words::of);
         let space = self.store.spaces.open(scope);
+        let made;
+        let embedding = match (&query.embedding, &query.text) {
+            (Some(embedding), _) => {
+                self.check_dimension(embedding)?;
+                Some(embedding.as_slice())
+            }
+            (None, Some(text)) if self.embedder().embeds() => {
+                // Embedding takes milliseconds: nothing is read yet meanwhile.
+                made = space.query(text, || self.embed_one(text, Purpose::Query))?;
+                Some(&*made)
+            }
+            // Without a model, words are all there is.
+            _ => None,
+        };
+        let words = query.text.as_deref().map_or_else(Vec::new, words::of);
         space.read()?.search(&Find {
             model: self.embedder().model(),
-            embedding: embedding.as_deref(),
+            embedding,
             words: &words,
             limit: query.limit,
             threshold: query.threshold,
             filter: query.filter.as_ref(),
         })
-    }
-
-    fn query_embedding<'a>(&self, query: &'a SearchQuery) -> Result<Option<Cow<'a, [f32]>>> {
-        match (&query.embedding, &query.text) {
-            (Some(embedding), _) => {
-                self.check_dimension(embedding)?;
-                Ok(Some(Cow::Borrowed(embedding)))
-            }
-            (None, Some(text)) if self.embedder().embeds() => {
-                Ok(Some(Cow::Owned(self.embed_one(text, Purpose::Query)?)))
-            }
-            // Without a model, words are all there is.
-            _ => Ok(None),
-        }
     }
 }

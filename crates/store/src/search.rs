@@ -14,7 +14,7 @@ use locule_core::memory::{Hit, ScoreParts};
 
 use crate::memories::mismatch;
 use crate::space::Reader;
-use crate::state::Model;
+use crate::state::{Model, State};
 use crate::tx::Sql;
 use crate::vector::{Scan, Vectors};
 use crate::warm;
@@ -48,13 +48,12 @@ impl Reader<'_> {
     /// The best hits, best first; of equal ones the newer first.
     pub fn search(&self, find: &Find) -> Result<Vec<Hit>> {
         let Some(space) = self.space else { return Ok(Vec::new()) };
-        let look = |vectors: &Vectors| {
-            let Some(own) = self.state()?.model else { return Ok(Vec::new()) };
-            if let Some(embedding) = find.embedding {
-                let asked = Model { id: find.model.id.clone(), dimension: embedding.len() };
-                if own != *find.model || own != asked {
-                    return Err(mismatch(&own, &asked));
-                }
+        let look = |vectors: &Vectors, state: &State| {
+            let Some(own) = &state.model else { return Ok(Vec::new()) };
+            if let Some(embedding) = find.embedding
+                && (own != find.model || own.dimension != embedding.len())
+            {
+                return Err(mismatch(own, &Model { id: find.model.id.clone(), dimension: embedding.len() }));
             }
             let allowed = self.allowed(find.filter)?;
             let words = Words::rank(&*self.tx, find.words, vectors.len() as u64)?;
@@ -63,8 +62,12 @@ impl Reader<'_> {
             Ok(rank(vectors, find, &words, find.limit + spare, allowed.as_deref()))
         };
         // What a writer has added and not yet committed is for its own eyes: it must not get into the cache.
-        let ranked =
-            if self.writes { look(&warm::read(&*self.tx)?)? } else { self.warm().with(space, &*self.tx, look)? };
+        let ranked = if self.writes {
+            let state = self.state()?;
+            look(&warm::read(&*self.tx, &state)?, &state)?
+        } else {
+            self.warm().with(space, &*self.tx, look)?
+        };
         let mut hits = Vec::with_capacity(find.limit.min(ranked.len()));
         for (number, score, parts) in ranked {
             if hits.len() == find.limit || find.threshold.is_some_and(|threshold| score < threshold) {

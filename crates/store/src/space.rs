@@ -150,6 +150,15 @@ impl<'a, R: Right> Space<'a, R> {
         }
     }
 
+    /// The vector of a text that is searched for here, made by `make` unless it was asked lately.
+    pub fn query(&self, text: &str, make: impl FnOnce() -> Result<Vec<f32>>) -> Result<Arc<[f32]>> {
+        match self.scope.space() {
+            Some(chamber) => self.spaces.warm.query(chamber.id, text, make),
+            // Nothing to find: the vector would be for nothing, but a bad text or a model that is down shows all the same.
+            None => make().map(Arc::from),
+        }
+    }
+
     /// The chamber, if anything was ever written to it: by now, which may be later than the scope was given.
     fn born(&self) -> Result<Option<Chamber>> {
         match self.scope.space() {

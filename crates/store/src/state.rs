@@ -43,12 +43,6 @@ pub fn read(tx: &dyn Tx) -> Result<State> {
     .ok_or_else(missing)
 }
 
-/// Reads the revision alone.
-pub fn revision(tx: &dyn Tx) -> Result<u64> {
-    let revision = tx.first("SELECT revision FROM state", &[], |row| row.integer(0))?;
-    revision.map(|revision| revision as u64).ok_or_else(missing)
-}
-
 /// Writes it.
 pub fn write(tx: &dyn Tx, state: &State) -> Result<()> {
     tx.execute(

@@ -3,6 +3,7 @@
 //! Each set belongs to one space and stands at one revision of it. A reader takes it only at the revision that its own
 //! transaction sees, so that what another process has written is never missed and what is not yet committed never seen.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use locule_core::Result;
 use locule_core::id::SpaceId;
 use lru::LruCache;
 
-use crate::state;
+use crate::state::{self, State};
 use crate::tx::Tx;
 use crate::vector::Vectors;
 
@@ -27,6 +28,9 @@ pub struct Set {
     at: RwLock<Option<At>>,
     /// What all sets take together. A set that was evicted while somebody held it gives its share back when it goes.
     bytes: Arc<AtomicUsize>,
+    /// The vectors of the latest searches in words. They are this space's own: whether somebody else has asked the same
+    /// cannot be told from how long an answer takes.
+    queries: Mutex<VecDeque<(String, Arc<[f32]>)>>,
     /// How many local writers are between their commit and telling us of it.
     committing: AtomicUsize,
 }
@@ -54,6 +58,9 @@ enum Change {
 const WAITS: usize = 100;
 const WAIT: Duration = Duration::from_micros(50);
 
+/// How many searches' vectors a space keeps: 1.5 KiB each with the built-in model.
+const QUERIES: usize = 8;
+
 /// What a set costs beyond its vectors.
 const SET_BYTES: usize = 256;
 
@@ -63,16 +70,16 @@ impl Warm {
         Warm { sets: Mutex::new(LruCache::unbounded()), bytes: Arc::default(), budget }
     }
 
-    /// A space's vectors as `tx` sees them, shown to `look`.
+    /// A space's vectors as `tx` sees them, shown to `look` with the state they belong to.
     ///
     /// If the cache is ahead of `tx`, a transaction in which nothing was asked yet is renewed: it then sees what the cache
     /// has. Any other must go on seeing what it saw, and reads its vectors for itself.
-    pub fn with<T>(&self, space: SpaceId, tx: &dyn Tx, look: impl FnOnce(&Vectors) -> Result<T>) -> Result<T> {
+    pub fn with<T>(&self, space: SpaceId, tx: &dyn Tx, look: impl FnOnce(&Vectors, &State) -> Result<T>) -> Result<T> {
         let set = self.set(space);
-        let at = self.current(&set, tx)?;
+        let (at, state) = self.current(&set, tx)?;
         match at.as_ref().and_then(|at| at.as_ref()) {
-            Some(at) => look(&at.vectors),
-            None => look(&read(tx)?),
+            Some(at) => look(&at.vectors, &state),
+            None => look(&read(tx, &state)?, &state),
         }
     }
 
@@ -96,6 +103,20 @@ impl Warm {
         committed
     }
 
+    /// The vector of a text that is searched for in this space, made by `make` unless it was asked lately.
+    pub fn query(&self, space: SpaceId, text: &str, make: impl FnOnce() -> Result<Vec<f32>>) -> Result<Arc<[f32]>> {
+        let set = self.set(space);
+        let lock = || set.queries.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, vector)) = lock().iter().find(|(asked, _)| asked == text) {
+            return Ok(vector.clone());
+        }
+        let vector: Arc<[f32]> = make()?.into();
+        let mut queries = lock();
+        queries.truncate(QUERIES - 1);
+        queries.push_front((text.to_owned(), vector.clone()));
+        Ok(vector)
+    }
+
     /// Forgets a space.
     pub fn drop(&self, space: SpaceId) {
         let set = self.sets.lock().unwrap_or_else(PoisonError::into_inner).pop(&space);
@@ -115,15 +136,16 @@ impl Warm {
     }
 
     /// The set at the revision of `tx`, read from the database if need be; `None` if that revision is past.
-    fn current<'a>(&self, set: &'a Set, tx: &dyn Tx) -> Result<Option<RwLockReadGuard<'a, Option<At>>>> {
+    fn current<'a>(&self, set: &'a Set, tx: &dyn Tx) -> Result<(Option<RwLockReadGuard<'a, Option<At>>>, State)> {
         let renewable = tx.untouched();
         let mut waits = 0;
         loop {
-            let revision = state::revision(tx)?;
+            let state = state::read(tx)?;
+            let revision = state.revision;
             let at = set.at.read().unwrap_or_else(PoisonError::into_inner);
             match at.as_ref().map(|at| at.revision) {
-                Some(warm) if warm == revision => return Ok(Some(at)),
-                Some(warm) if warm > revision && !renewable => return Ok(None),
+                Some(warm) if warm == revision => return Ok((Some(at), state)),
+                Some(warm) if warm > revision && !renewable => return Ok((None, state)),
                 Some(warm) if warm > revision => {
                     drop(at);
                     tx.renew()?;
@@ -135,18 +157,19 @@ impl Warm {
                 }
                 _ => {
                     drop(at);
-                    self.load(set, revision, tx)?;
+                    self.load(set, &state, tx)?;
                 }
             }
         }
     }
 
-    fn load(&self, set: &Set, revision: u64, tx: &dyn Tx) -> Result<()> {
+    fn load(&self, set: &Set, state: &State, tx: &dyn Tx) -> Result<()> {
+        let revision = state.revision;
         let mut slot = set.at.write().unwrap_or_else(PoisonError::into_inner);
         if slot.as_ref().is_some_and(|at| at.revision >= revision) {
             return Ok(());
         }
-        let vectors = read(tx)?;
+        let vectors = read(tx, state)?;
         let before = slot.as_ref().map_or(0, At::bytes);
         *slot = Some(At { revision, vectors });
         set.account(before, slot.as_ref().map_or(0, At::bytes));
@@ -200,7 +223,7 @@ impl Warm {
 
 impl Set {
     fn new(bytes: Arc<AtomicUsize>) -> Self {
-        Set { at: RwLock::default(), bytes, committing: AtomicUsize::new(0) }
+        Set { at: RwLock::default(), bytes, queries: Mutex::default(), committing: AtomicUsize::new(0) }
     }
 
     fn forget(&self) {
@@ -245,9 +268,8 @@ impl Delta {
 }
 
 /// All of a space's vectors as `tx` sees them, in one sweep of their table.
-pub fn read(tx: &dyn Tx) -> Result<Vectors> {
-    let state = state::read(tx)?;
-    let dimension = state.model.map_or(1, |model| model.dimension);
+pub fn read(tx: &dyn Tx, state: &State) -> Result<Vectors> {
+    let dimension = state.model.as_ref().map_or(1, |model| model.dimension);
     let mut vectors = Vectors::new(dimension);
     vectors.reserve(state.memories as usize);
     tx.query("SELECT number, embedding FROM vectors ORDER BY number", &[], &mut |row| {

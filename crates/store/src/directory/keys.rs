@@ -7,17 +7,23 @@ use locule_core::policy::Act;
 use locule_core::{Error, Operator, Result};
 use rusqlite::{OptionalExtension, Row, params};
 
+use super::known::keep;
 use super::{Directory, moment, unreadable};
 
 const COLUMNS: &str = "id, hash, kind, issuer, subject, read_only, act_as, name, created_at, expires_at";
 
 impl Directory {
     pub(super) fn find_key(&self, id: &KeyId) -> Result<Option<KeyRecord>> {
-        self.read(|connection| {
-            connection
+        self.ask(|connection, answers| {
+            if let Some(known) = answers.keys.get(id) {
+                return Ok(known.clone());
+            }
+            let found = connection
                 .prepare_cached(&format!("SELECT {COLUMNS} FROM keys WHERE id = ?1"))?
                 .query_row([id.as_str()], record)
-                .optional()
+                .optional()?;
+            keep(&mut answers.keys, id.clone(), found.clone());
+            Ok(found)
         })
     }
 

@@ -3,6 +3,7 @@
 mod audit;
 mod erase;
 mod keys;
+mod known;
 mod users;
 
 use std::path::Path;
@@ -23,6 +24,7 @@ pub use audit::SystemRecord;
 pub use erase::Closed;
 pub use users::{Figures, Published, UserRecord};
 
+use self::known::{Known, keep};
 use crate::error::of_sqlite;
 use crate::files::Reserve;
 use crate::group::Group;
@@ -34,6 +36,7 @@ use locule_core::Chamber;
 /// The directory of one installation.
 pub struct Directory {
     readers: Mutex<Vec<Connection>>,
+    known: Known,
     writer: Group,
     open: Box<dyn Fn() -> Result<Connection> + Send + Sync>,
     reserve: Reserve,
@@ -60,6 +63,7 @@ impl Directory {
         create::upgrade(&open()?, DIRECTORY)?;
         let directory = Directory {
             readers: Mutex::new(Vec::new()),
+            known: Known::default(),
             writer: Group::new(Box::new({
                 let open = open.clone();
                 move || open()
@@ -80,11 +84,16 @@ impl Directory {
 
     /// How a space stands right now, whatever was known when a scope for it was given. `None` once it is erased.
     pub fn current(&self, space: SpaceId) -> Result<Option<(Chamber, State)>> {
-        self.read(|connection| {
-            connection
+        self.ask(|connection, answers| {
+            if let Some(known) = answers.chambers.get(&space) {
+                return Ok(*known);
+            }
+            let found = connection
                 .prepare_cached("SELECT id, tag, epoch, born, state FROM spaces WHERE id = ?1")?
                 .query_row([space.as_bytes()], |row| Ok((chamber(row)?, state(row.get(4)?))))
-                .optional()
+                .optional()?;
+            keep(&mut answers.chambers, space, found);
+            Ok(found)
         })
     }
 
@@ -144,27 +153,17 @@ fn keyed_hash(key: &Secret, bytes: &[u8]) -> [u8; 32] {
 
 impl locule_core::directory::Directory for Directory {
     fn find(&self, identity: &Identity) -> Result<Standing> {
-        let found = self.read(|connection| {
-            connection
-                .prepare_cached(
-                    "SELECT id, tag, epoch, born, state, not_before FROM spaces WHERE issuer = ?1 AND subject = ?2",
-                )?
-                .query_row([identity.issuer.as_str(), identity.subject.as_str()], |row| {
-                    let not_before = row.get::<_, Option<i64>>(5)?.map(moment);
-                    Ok(Standing { space: Some(chamber(row)?), state: state(row.get(4)?), not_before })
-                })
-                .optional()
-        })?;
-        if let Some(standing) = found {
-            return Ok(standing);
-        }
-        let erased = self.read(|connection| {
-            connection
-                .prepare_cached("SELECT erased_at FROM tombstones WHERE who = ?1")?
-                .query_row([self.who(identity)], |row| row.get(0).map(moment))
-                .optional()
-        })?;
-        Ok(Standing { space: None, state: State::Open, not_before: erased })
+        self.ask(|connection, answers| {
+            if let Some(known) = answers.standings.get(identity) {
+                return Ok(*known);
+            }
+            let standing = match by_name(connection, identity)? {
+                Some(standing) => standing,
+                None => Standing { space: None, state: State::Open, not_before: erased(connection, self.who(identity))? },
+            };
+            keep(&mut answers.standings, identity.clone(), standing);
+            Ok(standing)
+        })
     }
 
     fn provision(&self, identity: &Identity) -> Result<Chamber> {
@@ -212,6 +211,25 @@ impl Directory {
         let tag = Tag(u32::from_be_bytes(self.sources.bytes()));
         Chamber { id: SpaceId::random(&self.sources), tag, epoch: 1, born: false }
     }
+}
+
+fn by_name(connection: &Connection, identity: &Identity) -> rusqlite::Result<Option<Standing>> {
+    connection
+        .prepare_cached(
+            "SELECT id, tag, epoch, born, state, not_before FROM spaces WHERE issuer = ?1 AND subject = ?2",
+        )?
+        .query_row([identity.issuer.as_str(), identity.subject.as_str()], |row| {
+            let not_before = row.get::<_, Option<i64>>(5)?.map(moment);
+            Ok(Standing { space: Some(chamber(row)?), state: state(row.get(4)?), not_before })
+        })
+        .optional()
+}
+
+fn erased(connection: &Connection, who: [u8; 32]) -> rusqlite::Result<Option<Timestamp>> {
+    connection
+        .prepare_cached("SELECT erased_at FROM tombstones WHERE who = ?1")?
+        .query_row([who], |row| row.get(0).map(moment))
+        .optional()
 }
 
 /// The chamber in the columns id, tag, epoch, born.
