@@ -17,7 +17,7 @@ if command -v python3 >/dev/null; then
         bench/.venv/bin/pip install --quiet -r bench/others/requirements.txt
     fi
     echo "measuring the neighbours …" >&2
-    bench/.venv/bin/python bench/others/neighbours.py --seconds 3 >"$figures"
+    bench/.venv/bin/python bench/others/neighbours.py --seconds 60 >"$figures"
     beside=(--neighbours "$figures")
 else
     echo "no python3: the neighbours are left out" >&2

@@ -1,52 +1,64 @@
-//! Vectors and texts to measure with: 384 numbers around 64 centres, alike in every run and for every neighbour.
+//! Vectors and texts to measure with: 384 numbers around 64 centres, the same as `others/neighbours.py` makes.
 //!
-//! The generator is xorshift64*; a number is uniform in −1…1; a vector is a centre plus 0.6 of noise, and so is a query.
+//! `mix`, `draw`, `part` and `raw` are described there, with numbers to check against (see the test below).
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 pub const DIMENSION: usize = 384;
-const CENTRES: usize = 64;
-const NOISE: f32 = 0.6;
+const CENTRES: u64 = 64;
 
+/// The streams that the neighbours take memories and queries from.
+pub const MEMORIES: u64 = 2;
+pub const QUERIES: u64 = 3;
+
+/// The vectors of one stream, one after the other.
 pub struct Source {
-    state: u64,
-    centres: Vec<Vec<f32>>,
+    stream: u64,
+    next: u64,
+}
+
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ z >> 31
+}
+
+fn draw(stream: u64, index: u64) -> u64 {
+    mix(stream.wrapping_add((index + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+}
+
+fn part(stream: u64, index: u64) -> f32 {
+    (draw(stream, index) >> 40) as f32 / (1u64 << 24) as f32 - 0.5
 }
 
 impl Source {
-    pub fn new(seed: u64) -> Self {
-        let mut centres = Source { state: 0x9e37_79b9_7f4a_7c15, centres: Vec::new() };
-        let all = (0..CENTRES).map(|_| (0..DIMENSION).map(|_| centres.uniform()).collect()).collect();
-        Source { state: seed.wrapping_mul(0x2545_f491_4f6c_dd1d) | 1, centres: all }
-    }
-
-    fn next(&mut self) -> u64 {
-        self.state ^= self.state >> 12;
-        self.state ^= self.state << 25;
-        self.state ^= self.state >> 27;
-        self.state.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn uniform(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    pub fn new(stream: u64) -> Self {
+        Source { stream, next: 0 }
     }
 
     pub fn vector(&mut self) -> Vec<f32> {
-        let centre = self.next() as usize % CENTRES;
-        (0..DIMENSION).map(|place| self.centres[centre][place] + NOISE * self.uniform()).collect()
+        let (stream, k) = (self.stream, self.next);
+        self.next += 1;
+        let centre = draw(stream ^ 1 << 63, k) % CENTRES;
+        let width = DIMENSION as u64;
+        let mut vector: Vec<f32> =
+            (0..width).map(|place| part(stream, width * k + place) + part(1, width * centre + place)).collect();
+        let length = vector.iter().map(|number| number * number).sum::<f32>().sqrt();
+        vector.iter_mut().for_each(|number| *number /= length);
+        vector
     }
 
-    pub fn text(&mut self, number: usize) -> String {
+    pub fn text(&self, number: usize) -> String {
         const WORDS: [&str; 32] = [
             "tea", "garden", "train", "music", "bread", "winter", "doctor", "peanut", "bicycle", "meeting", "birthday",
             "coffee", "river", "museum", "laptop", "sister", "running", "holiday", "recipe", "window", "blue", "morning",
             "ticket", "violin", "market", "forest", "project", "dinner", "guitar", "island", "neighbour", "airport",
         ];
         let mut text = format!("note {number}:");
-        for _ in 0..9 {
+        for place in 0..9 {
             text.push(' ');
-            text.push_str(WORDS[self.next() as usize % WORDS.len()]);
+            text.push_str(WORDS[draw(self.stream, (number * 9 + place) as u64) as usize % WORDS.len()]);
         }
         text
     }
@@ -75,4 +87,17 @@ pub fn memory(source: &mut Source, number: usize, encode: fn(&[f32]) -> String) 
     let vector = encode(&vector);
     let vector = if vector.starts_with('[') { vector } else { format!("\"{vector}\"") };
     format!("{{\"memory\":\"{text}\",\"metadata\":{{\"kind\":\"note\",\"number\":{number}}},\"embedding\":{vector}}}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_neighbours_get_the_same_vectors() {
+        assert_eq!(draw(1, 0), 10_451_216_379_200_822_465);
+        assert_eq!(draw(MEMORIES ^ 1 << 63, 0) % CENTRES, 60);
+        let first = Source::new(MEMORIES).vector();
+        assert!((first[0] + 0.001_019_9).abs() < 1e-6 && (first[1] - 0.056_632_4).abs() < 1e-6);
+    }
 }

@@ -49,13 +49,17 @@ impl Report {
     pub fn neighbours(&mut self, path: &Path) {
         let text = std::fs::read_to_string(path).expect("the neighbours' figures can be read");
         let json: Value = serde_json::from_str(&text).expect("the neighbours' figures are JSON");
-        for (who, searches) in json["search"].as_object().into_iter().flatten() {
-            for (size, figures) in searches.as_object().into_iter().flatten() {
-                let cpu = figures["cpu_us"].as_f64().unwrap_or(f64::NAN);
-                self.figure(format!("{who}: search {size}, in process, CPU"), cpu, "µs");
-                if let Some(ours) = self.value(&format!("search {size}, HTTP, 16 clients, CPU")) {
-                    self.figure(format!("{who} ÷ ours over HTTP: search {size}, CPU"), cpu / ours, "×");
+        for run in json["neighbours"].as_array().into_iter().flatten() {
+            let (Some(who), Some(size)) = (run["name"].as_str(), run["memories"].as_u64()) else { continue };
+            let cpu_us = run["search"]["cpu_us"].as_f64().unwrap_or(f64::NAN);
+            self.figure(format!("{who}: search {size}, in process, CPU"), cpu_us, "µs");
+            for ours in ["HTTP, 16 clients", "library, encrypted"] {
+                if let Some(value) = self.value(&format!("search {size}, {ours}, CPU")) {
+                    self.figure(format!("{who} ÷ ours ({ours}): search {size}, CPU"), cpu_us / value, "×");
                 }
+            }
+            if let Some(bulk) = run["bulk_add_per_second"].as_f64() {
+                self.figure(format!("{who}: bulk add of {size}, in process"), bulk, "/s");
             }
         }
     }

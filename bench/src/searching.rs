@@ -7,7 +7,7 @@ use locule::{Act, Config, Engine, NewMemory, Request, SearchQuery, Target};
 
 use crate::Options;
 use crate::client::{Client, load, request};
-use crate::data::{Source, base64, batch, json_array};
+use crate::data::{MEMORIES, QUERIES as QUERIES_STREAM, Source, base64, batch, json_array};
 use crate::report::{Aim, Report, quantile};
 use crate::server::{Server, scratch};
 
@@ -25,7 +25,7 @@ pub fn measure(options: &Options, report: &mut Report) {
 }
 
 fn fill(server: &Server, token: &str, size: usize, report: &mut Report) {
-    let mut source = Source::new(size as u64);
+    let mut source = Source::new(MEMORIES);
     let bodies: Vec<Vec<u8>> = (0..size)
         .step_by(1_000)
         .map(|first| request("POST", "/api/me/memories", token, &batch(&mut source, first, (size - first).min(1_000), base64)))
@@ -42,7 +42,7 @@ fn fill(server: &Server, token: &str, size: usize, report: &mut Report) {
 }
 
 fn over_http(server: &Server, token: &str, size: usize, options: &Options, report: &mut Report) {
-    let mut source = Source::new(1 << 40 | size as u64);
+    let mut source = Source::new(QUERIES_STREAM);
     let queries: Vec<Vec<u8>> = (0..QUERIES)
         .map(|_| {
             let body = format!("{{\"embedding\":{},\"limit\":10}}", json_array(&source.vector()));
@@ -81,7 +81,7 @@ fn in_library(options: &Options, report: &mut Report) {
         for size in [100, 1_000, 10_000].into_iter().filter(|size| *size <= options.largest) {
             let user = engine.trusted_user(&format!("user-{size}"), "bench").expect("a principal");
             let request = Request::default();
-            let mut source = Source::new(size as u64);
+            let mut source = Source::new(MEMORIES);
             for first in (0..size).step_by(1_000) {
                 let memories = (first..size.min(first + 1_000))
                     .map(|number| NewMemory { embedding: Some(source.vector()), ..NewMemory::text(source.text(number)) });

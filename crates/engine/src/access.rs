@@ -78,7 +78,7 @@ impl Engine {
     }
 
     /// A token for a user, signed by this installation. A token from the very second of an erasure would be taken for one
-    /// from before it, so such a token is dated one second later.
+    /// from before it, so such a token is dated in the second after it.
     pub fn mint_token(&self, subject: &str, ttl_s: u32) -> Result<String> {
         let identity = self.identity(subject)?;
         let secret = self.issuing.secret.as_ref().ok_or_else(|| {
@@ -88,7 +88,7 @@ impl Engine {
         if let Some(erased) = self.store.directory.find(&identity)?.not_before
             && erased.as_second() >= now.as_second()
         {
-            now += jiff::SignedDuration::from_secs(1);
+            now = erased + jiff::SignedDuration::from_secs(1);
         }
         jwt::mint(secret, &self.issuing.rules, &identity.subject, now, ttl_s)
     }

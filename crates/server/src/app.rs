@@ -206,10 +206,11 @@ async fn accept(listener: TcpListener, router: Router, mut stopping: tokio::sync
     let _ = tokio::time::timeout(LAST, connections.shutdown()).await;
 }
 
-/// `/x/` is `/x`: a redirect would make some clients drop their credential.
+/// `/x/` is `/x`: a redirect would make some clients drop their credential. The page of the documentation alone is a
+/// directory, since its links are relative.
 fn without_trailing_slash(uri: &mut Uri) {
     let path = uri.path();
-    if path.len() < 2 || !path.ends_with('/') {
+    if path.len() < 2 || !path.ends_with('/') || path == "/docs/" {
         return;
     }
     let trimmed = path.trim_end_matches('/');
@@ -242,4 +243,33 @@ async fn signal() -> std::io::Result<()> {
         _ = terminate.recv() => {}
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Paths that are no part of the API: the page of the documentation, what leads there, and what stands for no path.
+    const NOT_DOCUMENTED: [&str; 5] = ["/", "/docs", "/docs/", "/docs/{*rest}", "/{*__private__axum_fallback}"];
+
+    /// Every path of a router. It tells them to nobody but who reads its debug print.
+    fn paths(router: &Router<Arc<App>>) -> Vec<String> {
+        let print = format!("{router:?}");
+        let quoted = print.split('"').skip(1).step_by(2).filter(|text| text.starts_with('/'));
+        let mut paths: Vec<_> = quoted.map(str::to_owned).filter(|path| !NOT_DOCUMENTED.contains(&path.as_str())).collect();
+        paths.sort();
+        paths.dedup();
+        paths
+    }
+
+    #[test]
+    fn every_path_of_the_routers_is_documented() {
+        for routes in [public(), operators()] {
+            let (router, document) = routes.split_for_parts();
+            let mut documented: Vec<_> = document.paths.paths.keys().cloned().collect();
+            documented.sort();
+            assert!(documented.len() > 5);
+            assert_eq!(paths(&router), documented);
+        }
+    }
 }

@@ -6,11 +6,12 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request as HttpRequest};
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request as HttpRequest};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use http_body_util::{BodyExt, Limited};
 use locule::{Act, Code, Engine, Erasure, Error, Operator, Principal, Read, Request, Result, Scope, Target, Write, limit};
+use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
@@ -57,7 +58,7 @@ impl<A: Acting> FromRequestParts<Arc<App>> for Caller<A> {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
-        let named = path_user(parts, app).await;
+        let named = in_path(parts, "user_id").filter(|named| named != "me");
         let mut request = Request { id: request_id(parts), ..Request::default() };
         let principal = match credential(&parts.headers).and_then(|credential| app.engine.authenticate(credential)) {
             Ok(principal) => Arc::new(principal),
@@ -190,19 +191,22 @@ impl Operating {
 /// A JSON body. It is read only after the extractors before it have let the caller in.
 pub struct Json<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
     type Rejection = Refusal;
 
-    async fn from_request(request: HttpRequest, _: &S) -> Result<Self, Refusal> {
-        let is_json = request
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .is_none_or(|value| value.to_ascii_lowercase().starts_with("application/json"));
+    async fn from_request(request: HttpRequest, app: &Arc<App>) -> Result<Self, Refusal> {
+        let is_json = request.headers().get(header::CONTENT_TYPE).is_none_or(|value| {
+            let kind = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+            kind.trim().eq_ignore_ascii_case("application/json")
+        });
         if !is_json {
             return Err(Error::invalid("The body is JSON: send `content-type: application/json`.").into());
         }
-        let bytes = Limited::new(request.into_body(), limit::BODY_BYTES.max).collect().await.map_err(too_large)?.to_bytes();
+        let body = Limited::new(request.into_body(), limit::BODY_BYTES.max).collect();
+        let Ok(body) = tokio::time::timeout(app.deadline, body).await else {
+            return Err(Error::new(Code::Deadline, "The body did not come in the time the server allows.").into());
+        };
+        let bytes = body.map_err(too_large)?.to_bytes();
         serde_json::from_slice(&bytes).map(Json).map_err(|error| Error::invalid(format!("The body: {error}.")).into())
     }
 }
@@ -257,11 +261,25 @@ fn act_as(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     }
 }
 
-/// The `{user_id}` of the path, percent-decoded once; `None` for `me`.
-async fn path_user(parts: &mut Parts, app: &Arc<App>) -> Option<String> {
-    let params = RawPathParams::from_request_parts(parts, app).await.ok()?;
-    let named = params.iter().find(|(name, _)| *name == "user_id").map(|(_, value)| value.to_owned())?;
-    (named != "me").then_some(named)
+/// What stands in the path where the route says `{name}`, percent-decoded once. Bytes that are no text read as the empty
+/// text, which names nobody and nothing: they are looked for and not found like anything else that is not there.
+fn in_path(parts: &Parts, name: &str) -> Option<String> {
+    let route = parts.extensions.get::<MatchedPath>()?;
+    let is_it = |segment: &str| segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) == Some(name);
+    let place = route.as_str().split('/').position(is_it)?;
+    let segment = parts.uri.path().split('/').nth(place)?;
+    Some(percent_decode_str(segment).decode_utf8().unwrap_or_default().into_owned())
+}
+
+/// The `{id}` of the path: of a memory, or of a user.
+pub struct Id(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        Ok(Id(in_path(parts, "id").unwrap_or_default()))
+    }
 }
 
 fn request_id(parts: &Parts) -> String {
@@ -286,7 +304,7 @@ async fn refuse_stranger(app: &Arc<App>, error: Error, named: Option<String>, ac
 
 /// A method that a route does not have.
 pub async fn no_such_method(method: Method) -> Refusal {
-    Error::new(Code::NotFound, format!("{method} is not a method of this resource.")).into()
+    Error::new(Code::NoSuchMethod, format!("{method} is not a method of this resource.")).into()
 }
 
 /// A path that nothing has.

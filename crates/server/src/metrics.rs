@@ -65,7 +65,10 @@ impl Metrics {
 
     /// One request has been answered.
     pub fn request(&self, method: &Method, route: &str, status: u16, took: Duration) {
-        let labels = Labels { method: method.to_string(), route: route.to_owned(), status };
+        // A stranger can make up any number of methods, and each would be kept for ever.
+        let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+        let method = if known.contains(method) { method.as_str() } else { "other" };
+        let labels = Labels { method: method.to_owned(), route: route.to_owned(), status };
         self.requests.get_or_create(&labels).inc();
         self.seconds.get_or_create(&RouteLabel { route: route.to_owned() }).observe(took.as_secs_f64());
     }

@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use locule::policy::Act;
-use locule::{Receipt, UserRecord};
+use locule::{Error, Receipt, UserRecord, limit};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::extract::{Json, Operating, Query};
+use crate::extract::{Id, Json, Operating, Query};
 use crate::problem::Refusal;
 
 /// The routes.
@@ -94,7 +93,10 @@ struct UsersOut {
 #[utoipa::path(get, path = "/operator/users", tag = "operators", params(UsersQuery), responses((status = 200, body = UsersOut)))]
 async fn list(operating: Operating, Query(query): Query<UsersQuery>) -> Result<axum::Json<UsersOut>, Refusal> {
     let limit = query.limit.unwrap_or(100);
-    locule::limit::PAGE.check(limit)?;
+    if limit == 0 {
+        return Err(Error::invalid("`limit` is a number from 1 to 1000.").into());
+    }
+    limit::PAGE.check(limit)?;
     let users = operating
         .run(move |engine, operator| {
             let after = query.after.map(|after| engine.identity(&after)).transpose()?;
@@ -106,14 +108,14 @@ async fn list(operating: Operating, Query(query): Query<UsersQuery>) -> Result<a
 
 /// One user.
 #[utoipa::path(get, path = "/operator/users/{id}", tag = "operators", params(("id" = String, Path)), responses((status = 200, body = UserOut)))]
-async fn show(operating: Operating, Path(id): Path<String>) -> Result<axum::Json<UserOut>, Refusal> {
+async fn show(operating: Operating, Id(id): Id) -> Result<axum::Json<UserOut>, Refusal> {
     let user = operating.run(move |engine, operator| engine.user(operator, &engine.identity(&id)?)).await?;
     Ok(axum::Json(user.into()))
 }
 
 /// Erase a user.
 #[utoipa::path(delete, path = "/operator/users/{id}", tag = "operators", params(("id" = String, Path)), responses((status = 200, body = Object)))]
-async fn erase(operating: Operating, Path(id): Path<String>) -> Result<axum::Json<Receipt>, Refusal> {
+async fn erase(operating: Operating, Id(id): Id) -> Result<axum::Json<Receipt>, Refusal> {
     let receipt = operating
         .run(move |engine, operator| {
             let erasure = engine.gate().system_erase(operator, engine.identity(&id)?, Act::Erase.as_str())?;
@@ -125,14 +127,14 @@ async fn erase(operating: Operating, Path(id): Path<String>) -> Result<axum::Jso
 
 /// Shut a user's space. Its data is kept.
 #[utoipa::path(post, path = "/operator/users/{id}/suspend", tag = "operators", params(("id" = String, Path)), responses((status = 204)))]
-async fn suspend(operating: Operating, Path(id): Path<String>) -> Result<StatusCode, Refusal> {
+async fn suspend(operating: Operating, Id(id): Id) -> Result<StatusCode, Refusal> {
     operating.run(move |engine, operator| engine.suspend(operator, &engine.identity(&id)?, true)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Open a suspended space again.
 #[utoipa::path(post, path = "/operator/users/{id}/resume", tag = "operators", params(("id" = String, Path)), responses((status = 204)))]
-async fn resume(operating: Operating, Path(id): Path<String>) -> Result<StatusCode, Refusal> {
+async fn resume(operating: Operating, Id(id): Id) -> Result<StatusCode, Refusal> {
     operating.run(move |engine, operator| engine.suspend(operator, &engine.identity(&id)?, false)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

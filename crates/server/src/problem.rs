@@ -39,6 +39,7 @@ pub fn status(code: Code) -> StatusCode {
         Code::Unauthenticated | Code::SpaceErased => StatusCode::UNAUTHORIZED,
         Code::NotYourSpace | Code::NotAllowed | Code::SpaceSuspended => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
+        Code::NoSuchMethod => StatusCode::METHOD_NOT_ALLOWED,
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
         Code::Conflict | Code::ModelMismatch => StatusCode::CONFLICT,

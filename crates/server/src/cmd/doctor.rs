@@ -66,7 +66,10 @@ fn examine(context: &Context) -> Vec<(&'static str, Finding)> {
     let config = match context.config() {
         Ok(config) => config,
         Err(failure) => {
-            return vec![("configuration", Fail(failure.words().to_owned(), "Correct it; the other checks need it.".to_owned()))];
+            return vec![(
+                "configuration",
+                Fail(failure.words().to_owned(), "Correct it; the other checks need it.".to_owned()),
+            )];
         }
     };
     let data = config.server.data.clone();
@@ -82,7 +85,9 @@ fn examine(context: &Context) -> Vec<(&'static str, Finding)> {
             findings.push(("audit trail", trail(&installation)));
             findings.push(("model", model(&installation, config.embedding.provider)));
         }
-        Err(failure) => findings.push(("installation", Fail(failure.words().to_owned(), "See the lines above.".to_owned()))),
+        Err(failure) => {
+            findings.push(("installation", Fail(failure.words().to_owned(), "See the lines above.".to_owned())))
+        }
     }
     findings
 }
@@ -105,7 +110,9 @@ fn directory(data: &Path) -> Finding {
     let place = data.display();
     match fs::metadata(data) {
         Err(error) => Fail(format!("{place}: {error}"), format!("Make it: locule init --data {place}")),
-        Ok(metadata) if !metadata.is_dir() => Fail(format!("{place} is no directory"), "Name another with --data.".to_owned()),
+        Ok(metadata) if !metadata.is_dir() => {
+            Fail(format!("{place} is no directory"), "Name another with --data.".to_owned())
+        }
         Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => {
             let mode = metadata.permissions().mode() & 0o777;
             Warn(format!("{place} has mode {mode:04o}: others can look into it"), format!("chmod 700 {place}"))
@@ -134,12 +141,14 @@ fn master_key(data: &Path) -> Finding {
     }
 }
 
+#[allow(clippy::unnecessary_cast, reason = "the numbers are narrower on other systems")]
 fn room(data: &Path) -> Finding {
     let free = match statvfs(data) {
         Ok(disk) => disk.blocks_available() as u64 * disk.fragment_size() as u64,
         Err(error) => return Warn(format!("it cannot be told: {error}"), "Look with df.".to_owned()),
     };
-    let (shown, todo) = (format!("{} free", bytes(free)), "Make room: when the disk is full, nothing can be stored.".to_owned());
+    let (shown, todo) =
+        (format!("{} free", bytes(free)), "Make room: when the disk is full, nothing can be stored.".to_owned());
     match free {
         free if free < ROOM_MIN => Fail(shown, todo),
         free if free < ROOM_ENOUGH => Warn(shown, todo),
@@ -150,7 +159,10 @@ fn room(data: &Path) -> Finding {
 fn files() -> Finding {
     // The program raises its own limit to the hard one.
     let files = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(_, hard)| hard);
-    let (shown, todo) = (format!("at most {files}"), "Raise the limit (ulimit -Hn, or LimitNOFILE= of the service) to 65536.".to_owned());
+    let (shown, todo) = (
+        format!("at most {files}"),
+        "Raise the limit (ulimit -Hn, or LimitNOFILE= of the service) to 65536.".to_owned(),
+    );
     match files {
         files if files < FILES_MIN => Fail(shown, todo),
         files if files < FILES_ENOUGH => Warn(shown, todo),
@@ -159,14 +171,18 @@ fn files() -> Finding {
 }
 
 fn trail(installation: &Installation) -> Finding {
-    let checked = installation.operator("doctor").and_then(|operator| Ok(installation.engine.verify_trail(&operator)?));
+    let checked =
+        installation.operator("doctor").and_then(|operator| Ok(installation.engine.verify_trail(&operator)?));
     match checked {
         Ok(Ok(count)) => Fine(format!("{count} entries, unbroken")),
         Ok(Err(sequence)) => Fail(
             format!("the chain breaks at entry {sequence}"),
-            "Entries were changed, moved or removed. Compare with a backup, and find out who could write here.".to_owned(),
+            "Entries were changed, moved or removed. Compare with a backup, and find out who could write here."
+                .to_owned(),
         ),
-        Err(failure) => Fail(failure.words().to_owned(), "Free what holds the directory, and run this again.".to_owned()),
+        Err(failure) => {
+            Fail(failure.words().to_owned(), "Free what holds the directory, and run this again.".to_owned())
+        }
     }
 }
 
@@ -184,7 +200,10 @@ fn model(installation: &Installation, provider: Provider) -> Finding {
     let vectors = match embedder.embed(&[SENTENCE, NEAR, FAR], Purpose::Document) {
         Ok(vectors) => vectors,
         Err(error) => {
-            return Fail(format!("{name} does not embed: {error:?}"), "Look at [embedding] in the configuration.".to_owned());
+            return Fail(
+                format!("{name} does not embed: {error:?}"),
+                "Look at [embedding] in the configuration.".to_owned(),
+            );
         }
     };
     let [sentence, near, far] = &vectors[..] else {
@@ -192,7 +211,9 @@ fn model(installation: &Installation, provider: Provider) -> Finding {
     };
     let (near, far) = (cosine(sentence, near), cosine(sentence, far));
     if near > far && near.is_finite() {
-        return Fine(format!("{name}, {dimension} numbers; what belongs together is near ({near:.2}), the rest is not ({far:.2})"));
+        return Fine(format!(
+            "{name}, {dimension} numbers; what belongs together is near ({near:.2}), the rest is not ({far:.2})"
+        ));
     }
     let found = format!("{name} finds a question ({near:.2}) no nearer to its answer than something else ({far:.2})");
     match provider {

@@ -92,7 +92,7 @@ impl Create {
         let engine = &installation.engine;
         let kind = self.kind(engine)?;
         let operator = installation.operator("key create")?;
-        let expires_at = self.ttl.map(Lifetime::from_now);
+        let expires_at = self.ttl.map(Lifetime::end);
         let key = engine.create_key(&operator, kind, &self.name, expires_at)?;
         if context.json() {
             let mut object = object(&key.record);
@@ -108,7 +108,9 @@ impl Create {
     fn kind(&self, engine: &Engine) -> Result<KeyKind, Failure> {
         Ok(match (&self.user, &self.act_as) {
             (Some(user), _) => KeyKind::User { identity: engine.identity(user)?, read_only: self.read_only },
-            (None, Some(pattern)) => KeyKind::Service { issuer: engine.issuer().clone(), act_as: ActAs::parse(pattern)? },
+            (None, Some(pattern)) => {
+                KeyKind::Service { issuer: engine.issuer().clone(), act_as: ActAs::parse(pattern)? }
+            }
             (None, None) => KeyKind::Operator,
         })
     }

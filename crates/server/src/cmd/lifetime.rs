@@ -21,8 +21,8 @@ impl Lifetime {
         self.0
     }
 
-    /// The moment when what begins now ends.
-    pub fn from_now(self) -> jiff::Timestamp {
+    /// When it ends if it begins now.
+    pub fn end(self) -> jiff::Timestamp {
         let now = locule::Sources::system().now();
         now.checked_add(jiff::SignedDuration::from_secs(self.0.into())).unwrap_or(jiff::Timestamp::MAX)
     }

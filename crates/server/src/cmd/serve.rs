@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use clap::Args;
 use locule::Engine;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::context::Context;
 use super::failure::{Failure, Outcome};
@@ -101,12 +103,16 @@ impl Serve {
 }
 
 fn begin_log(config: &Config) -> Outcome {
-    let filter = EnvFilter::try_new(&config.log.filter)
+    let filter: Targets = config
+        .log
+        .filter
+        .parse()
         .map_err(|error| Failure::usage("The setting `log.filter` cannot be read.").because(&error))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let log = tracing_subscriber::registry().with(filter);
     match config.log.format {
-        Format::Json => log.json().init(),
-        Format::Text => log.with_ansi(false).init(),
+        Format::Json => log.with(lines.json()).init(),
+        Format::Text => log.with(lines).init(),
     }
     Ok(())
 }

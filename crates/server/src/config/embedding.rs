@@ -58,9 +58,10 @@ impl Embedding {
             return Err(("timeout_s", "it is at least 1".to_owned()));
         }
         match (self.provider, self.dimension) {
-            (Provider::None, None) => {
-                Err(("dimension", "with `embedding.provider = \"none\"` say how many numbers callers' vectors have".to_owned()))
-            }
+            (Provider::None, None) => Err((
+                "dimension",
+                "with `embedding.provider = \"none\"` say how many numbers callers' vectors have".to_owned(),
+            )),
             (Provider::Local, Some(dimension)) if dimension != LOCAL_DIMENSION => {
                 Err(("dimension", format!("the built-in model has {LOCAL_DIMENSION}: leave it out")))
             }

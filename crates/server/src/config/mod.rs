@@ -130,7 +130,9 @@ impl Config {
 
     /// For the server.
     pub fn serving(&self) -> app::Settings {
-        let Server { listen, operator_listen: OperatorListen(operator_listen), deadline_s, workers, rate_per_s, .. } = self.server;
+        let Server {
+            listen, operator_listen: OperatorListen(operator_listen), deadline_s, workers, rate_per_s, ..
+        } = self.server;
         app::Settings { listen, operator_listen, deadline: Duration::from_secs(deadline_s.into()), workers, rate_per_s }
     }
 
@@ -161,7 +163,10 @@ impl Config {
                 Ok(())
             }
             Some(Err(why)) => Err(format!("`{path}` cannot be used: {why}")),
-            None => Err(format!("`{path}` goes nowhere, for there is no such setting; there is {}", self.neighbours(section))),
+            None => Err(format!(
+                "`{path}` goes nowhere, for there is no such setting; there is {}",
+                self.neighbours(section)
+            )),
         }
     }
 
@@ -185,7 +190,9 @@ impl Config {
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound && named.is_none() => return Ok(()),
-            Err(error) => return Err(Problem(format!("The configuration {} cannot be read: {error}.", path.display()))),
+            Err(error) => {
+                return Err(Problem(format!("The configuration {} cannot be read: {error}.", path.display())));
+            }
         };
         let problem = |why: String| Problem(format!("In the configuration {}: {why}", path.display()));
         let table: toml::Table = toml::from_str(&text).map_err(|error| problem(error.to_string()))?;
@@ -245,9 +252,9 @@ impl Config {
     /// ours and misspelt.
     fn check_stray(&self, name: &str) -> Result<(), Problem> {
         let sections = self.sections();
-        let meant = sections.iter().find(|section| {
-            !section.name().is_empty() && name.starts_with(&variable(section.name(), ""))
-        });
+        let meant = sections
+            .iter()
+            .find(|section| !section.name().is_empty() && name.starts_with(&variable(section.name(), "")));
         match meant {
             Some(section) => {
                 let names: Vec<String> = section.rows().iter().map(|row| variable(section.name(), row.key)).collect();

@@ -71,7 +71,9 @@ impl Config {
 
     /// A table for a terminal.
     pub fn table() -> String {
-        let mut table = String::from("Settings, with their defaults (file locule.toml, or --set NAME=VALUE, or the variable below):\n");
+        let mut table = String::from(
+            "Settings, with their defaults (file locule.toml, or --set NAME=VALUE, or the variable below):\n",
+        );
         for section in Config::default().sections() {
             for Row { key, value, .. } in section.rows() {
                 let (name, value) = (path(section.name(), key), value.unwrap_or_else(|| "(not set)".to_owned()));

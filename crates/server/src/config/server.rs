@@ -45,7 +45,9 @@ impl Setting for OperatorListen {
     fn from_text(text: &str) -> Result<Self, String> {
         match text {
             "off" => Ok(OperatorListen(None)),
-            text => SocketAddr::from_text(text).map(Some).map(OperatorListen).map_err(|error| format!("{error}, or `off`")),
+            text => {
+                SocketAddr::from_text(text).map(Some).map(OperatorListen).map_err(|error| format!("{error}, or `off`"))
+            }
         }
     }
 

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::Path;
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use locule::{Error, Event, ListQuery, MemoryId, SearchQuery, filter};
 use serde::{Deserialize, Serialize};
@@ -13,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::wire::{AddIn, ChangeIn, Embedding, MemoryOut, Which};
 use crate::app::App;
-use crate::extract::{Caller, Json, Query, ReadMemories, WriteMemories};
+use crate::extract::{Caller, Id, Json, Query, ReadMemories, WriteMemories};
 use crate::problem::{Problem, Refusal};
 
 /// The routes.
@@ -37,7 +36,7 @@ struct MemoriesOut {
     params(("user_id" = String, Path, description = "Your own id, or `me`")),
     responses((status = 201, body = MemoryOut, description = "The memory; `{\"memories\": […]}` for a list"),
               (status = 422, body = Problem), (status = 413, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]
-async fn add(caller: Caller<WriteMemories>, Json(body): Json<AddIn>) -> Result<Response, Refusal> {
+async fn add(caller: Caller<WriteMemories>, uri: Uri, Json(body): Json<AddIn>) -> Result<Response, Refusal> {
     let (memories, many, users) = body.read()?;
     let added = caller.also_names(users).write(move |engine, scope| engine.add(scope, memories)).await?;
     let mut memories: Vec<MemoryOut> = added.into_iter().map(MemoryOut::from).collect();
@@ -45,7 +44,7 @@ async fn add(caller: Caller<WriteMemories>, Json(body): Json<AddIn>) -> Result<R
         return Ok((StatusCode::CREATED, axum::Json(MemoriesOut { memories })).into_response());
     }
     let memory = memories.remove(0);
-    let location = format!("/api/me/memories/{}", memory.id());
+    let location = format!("{}/{}", uri.path(), memory.id());
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], axum::Json(memory)).into_response())
 }
 
@@ -177,7 +176,7 @@ async fn search(caller: Caller<ReadMemories>, Json(body): Json<SearchIn>) -> Res
 #[utoipa::path(get, path = "/api/{user_id}/memories/{id}", tag = "memories",
     params(("user_id" = String, Path, description = "Your own id, or `me`"), ("id" = String, Path)),
     responses((status = 200, body = MemoryOut), (status = 404, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]
-async fn get(caller: Caller<ReadMemories>, Path((_, id)): Path<(String, String)>) -> Result<axum::Json<MemoryOut>, Refusal> {
+async fn get(caller: Caller<ReadMemories>, Id(id): Id) -> Result<axum::Json<MemoryOut>, Refusal> {
     let memory = caller.read(move |engine, scope| engine.get(scope, id_of(&id))).await?;
     Ok(axum::Json(memory.into()))
 }
@@ -189,7 +188,7 @@ async fn get(caller: Caller<ReadMemories>, Path((_, id)): Path<(String, String)>
               (status = 422, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]
 async fn update(
     caller: Caller<WriteMemories>,
-    Path((_, id)): Path<(String, String)>,
+    Id(id): Id,
     Json(body): Json<ChangeIn>,
 ) -> Result<axum::Json<MemoryOut>, Refusal> {
     let (change, user) = body.read()?;
@@ -203,7 +202,7 @@ async fn update(
 #[utoipa::path(delete, path = "/api/{user_id}/memories/{id}", tag = "memories",
     params(("user_id" = String, Path, description = "Your own id, or `me`"), ("id" = String, Path)),
     responses((status = 204), (status = 404, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]
-async fn delete(caller: Caller<WriteMemories>, Path((_, id)): Path<(String, String)>) -> Result<StatusCode, Refusal> {
+async fn delete(caller: Caller<WriteMemories>, Id(id): Id) -> Result<StatusCode, Refusal> {
     caller.write(move |engine, scope| engine.delete(scope, id_of(&id))).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -219,7 +218,7 @@ struct HistoryOut {
 #[utoipa::path(get, path = "/api/{user_id}/memories/{id}/history", tag = "memories",
     params(("user_id" = String, Path, description = "Your own id, or `me`"), ("id" = String, Path)),
     responses((status = 200, body = HistoryOut), (status = 404, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]
-async fn history(caller: Caller<ReadMemories>, Path((_, id)): Path<(String, String)>) -> Result<axum::Json<HistoryOut>, Refusal> {
+async fn history(caller: Caller<ReadMemories>, Id(id): Id) -> Result<axum::Json<HistoryOut>, Refusal> {
     let history = caller.read(move |engine, scope| engine.history(scope, id_of(&id))).await?;
     Ok(axum::Json(HistoryOut { history }))
 }

@@ -294,8 +294,16 @@ impl AddIn {
     /// The memories, whether they came as a list, and the users that are named.
     pub fn read(self) -> Result<(Vec<NewMemory>, bool, Vec<String>)> {
         let mut users: Vec<String> = Vec::new();
+        // A field beside a list is for none of its memories: it is refused, not dropped.
+        let is_list = self.agent_id.is_none()
+            && self.run_id.is_none()
+            && self.app_id.is_none()
+            && self.categories.is_none()
+            && self.metadata.is_none()
+            && self.expiration.is_none()
+            && self.embedding.is_none();
         let (memories, many) = match (self.memories, self.memory) {
-            (Some(memories), None) => {
+            (Some(memories), None) if is_list => {
                 users.extend(self.user_id);
                 (memories, true)
             }

@@ -1,7 +1,6 @@
 //! A house: one installation with its server, and those who come to it. Every value that is written carries its owner's
 //! name, every answer is looked through for the names of others, and at the end every log line and file is.
 
-use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
@@ -51,7 +50,7 @@ impl House {
     /// One with these settings.
     pub fn with(settings: &[(&str, &str)]) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let made = run(&home.path().join("data"), &["init"]);
+        let made = run(&home.path().join("data"), &[], &["init"]);
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut house = House {
@@ -84,8 +83,11 @@ impl House {
 
     /// Starts a second server on the same directory.
     pub fn another(&self) -> Server {
-        let settings: Vec<_> = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        Server::start(&self.data(), &settings, &self.log)
+        Server::start(&self.data(), &self.settings(), &self.log)
+    }
+
+    fn settings(&self) -> Vec<(&str, &str)> {
+        self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
     }
 
     /// Ends the server in the middle of whatever it does.
@@ -101,11 +103,6 @@ impl House {
         assert_eq!(status.code(), Some(0), "{:?}", self.log());
     }
 
-    /// The running server.
-    pub fn server(&mut self) -> &mut Option<Server> {
-        &mut self.server
-    }
-
     /// Everything the server has written so far.
     pub fn log(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
@@ -114,7 +111,7 @@ impl House {
     /// Runs a command of the command line on the directory; what it prints.
     #[track_caller]
     pub fn run(&self, arguments: &[&str]) -> String {
-        let output = run(&self.data(), arguments);
+        let output = run(&self.data(), &self.settings(), arguments);
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
@@ -169,7 +166,7 @@ impl House {
             headers: vec![("authorization".to_owned(), format!("Bearer {credential}"))],
             doors: self.doors.clone(),
             at: At::Public,
-            connection: RefCell::default(),
+            connection: Mutex::default(),
         }
     }
 
@@ -294,7 +291,7 @@ pub struct Caller {
     pub headers: Vec<(String, String)>,
     doors: Arc<Mutex<Doors>>,
     at: At,
-    connection: RefCell<Option<Wire>>,
+    connection: Mutex<Option<Wire>>,
 }
 
 impl Clone for Caller {
@@ -306,7 +303,7 @@ impl Clone for Caller {
             headers: headers.clone(),
             doors: doors.clone(),
             at: *at,
-            connection: RefCell::default(),
+            connection: Mutex::default(),
         }
     }
 }
@@ -366,7 +363,7 @@ impl Caller {
 
     /// Asks, on the open connection if there is one; an error if the server is gone.
     pub fn try_call(&self, method: &str, path: &str, body: Option<&[u8]>) -> std::io::Result<Answer> {
-        let mut connection = self.connection.borrow_mut();
+        let mut connection = self.connection.lock().unwrap();
         let bytes = self.bytes(method, path, body);
         // A connection that was idle may have been closed meanwhile, and then nothing of this has been done.
         let used = connection.take();

@@ -46,7 +46,8 @@ struct Row {
 }
 
 fn rows() -> Vec<Row> {
-    let mut lines = TABLE.lines().map(str::split_whitespace).map(Iterator::collect::<Vec<_>>).filter(|line| !line.is_empty());
+    let mut lines =
+        TABLE.lines().map(str::split_whitespace).map(Iterator::collect::<Vec<_>>).filter(|line| !line.is_empty());
     let callers = lines.next().unwrap().split_off(1);
     let row = |line: Vec<&'static str>| Row {
         method: line[0],
@@ -82,7 +83,9 @@ fn caller(house: &House, kind: &str, alice: &str) -> (Caller, String) {
 fn body(method: &str, route: &str, alice: &str) -> Option<Vec<u8>> {
     let embedding = Chance::of(3).embedding(DIMENSION);
     let body = match (method, route) {
-        ("POST", "/api/{user_id}/memories") => serde_json::json!({"memory": crate::house::value(alice), "embedding": embedding}),
+        ("POST", "/api/{user_id}/memories") => {
+            serde_json::json!({"memory": crate::house::value(alice), "embedding": embedding})
+        }
         ("POST", "/api/{user_id}/memories/search") => serde_json::json!({"embedding": embedding}),
         ("PATCH", _) => serde_json::json!({"metadata": {"changed": true}}),
         ("POST", "/operator/users") => serde_json::json!({"user_id": alice}),
@@ -102,7 +105,8 @@ fn everybody_may_do_what_the_table_says_and_each_refusal_is_written_down_once() 
             let alice = format!("alice-{number}-{kind}").replace('+', "");
             let own = house.caller(&alice, &service);
             let memory = own.add_with_vector(&mut Chance::of(1), DIMENSION);
-            let id = if route.starts_with("/operator") { alice.clone() } else { path_of(&memory).replace("/memories/", "") };
+            let id =
+                if route.starts_with("/operator") { alice.clone() } else { path_of(&memory).replace("/memories/", "") };
             let (caller, named) = caller(&house, kind, &alice);
             let caller = if is_operators(route) { caller.at_operators() } else { caller };
             let path = route.replace("{user_id}", &named).replace("{id}", &id);
@@ -116,7 +120,10 @@ fn everybody_may_do_what_the_table_says_and_each_refusal_is_written_down_once() 
             }
             denials += usize::from([401, 403].contains(&answer.status));
             if house.denials() != denials {
-                wrong.push(format!("{kind}: {method} {route}: {} refusals on record and not {denials}", house.denials()));
+                wrong.push(format!(
+                    "{kind}: {method} {route}: {} refusals on record and not {denials}",
+                    house.denials()
+                ));
                 denials = house.denials();
             }
         }
@@ -130,7 +137,8 @@ fn documented(house: &House) -> BTreeSet<(String, String)> {
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
     let mut routes = BTreeSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
-        let methods = item.as_object().unwrap().keys().filter(|key| !["summary", "description", "parameters"].contains(&&***key));
+        let methods =
+            item.as_object().unwrap().keys().filter(|key| !["summary", "description", "parameters"].contains(&&***key));
         routes.extend(methods.map(|method| (method.to_ascii_uppercase(), path.clone())));
     }
     routes

@@ -22,7 +22,12 @@ fn users_are_made_listed_shown_and_counted() {
 
     let page = |query: &str| {
         let page = operator.get(&format!("/operator/users?{query}")).expect(200).json();
-        page["users"].as_array().unwrap().iter().map(|user| user["user_id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        page["users"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|user| user["user_id"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     assert_eq!(page(""), ["alice-123", "bob-456", "user-0", "user-1", "user-2", "user-3", "user-4"]);
     assert_eq!(page("limit=2&after=bob-456"), ["user-0", "user-1"]);

@@ -32,8 +32,8 @@ pub fn program(data: &Path, settings: &[(&str, &str)]) -> Command {
 }
 
 /// Runs one command to its end.
-pub fn run(data: &Path, arguments: &[&str]) -> Output {
-    program(data, &[]).args(arguments).output().unwrap()
+pub fn run(data: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Output {
+    program(data, settings).args(arguments).output().unwrap()
 }
 
 impl Server {

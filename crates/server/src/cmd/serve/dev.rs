@@ -57,7 +57,8 @@ impl Offer {
     /// For a person.
     pub fn words(&self, address: SocketAddr, operators: Option<SocketAddr>) -> String {
         let api = format!("http://{}", reachable(address));
-        let operators = operators.map_or_else(|| "nowhere".to_owned(), |address| format!("at http://{}", reachable(address)));
+        let operators =
+            operators.map_or_else(|| "nowhere".to_owned(), |address| format!("at http://{}", reachable(address)));
         let head = format!(
             "\nLocule serves at {api} (API described at {api}/docs/), operators {operators}\n\n\
              Service key, for a day; names the user it acts for in the path:\n  {}\n",
@@ -103,7 +104,7 @@ fn service_key(engine: &Engine) -> Result<String, Failure> {
         let _ = engine.revoke_key(&operator, key.id.as_str());
     }
     let kind = KeyKind::Service { issuer: engine.issuer().clone(), act_as: ActAs::Anyone };
-    Ok(engine.create_key(&operator, kind, KEY_NAME, Some(Lifetime::hours(24).from_now()))?.text)
+    Ok(engine.create_key(&operator, kind, KEY_NAME, Some(Lifetime::hours(24).end()))?.text)
 }
 
 /// An address to connect to: one that stands for all of the machine's is not.

@@ -41,7 +41,9 @@ impl Export {
         };
         say(format!("Exported {written} memories of {}.", shown(&self.id)));
         match (&self.out, context.json()) {
-            (Some(path), true) => output::json(&serde_json::json!({ "user_id": self.id, "memories": written, "file": path })),
+            (Some(path), true) => {
+                output::json(&serde_json::json!({ "user_id": self.id, "memories": written, "file": path }))
+            }
             _ => Ok(()),
         }
     }

@@ -43,7 +43,10 @@ impl Import {
         let installation = context.open()?;
         let summary = self.import(&installation, source)?;
         let ImportSummary { imported, skipped } = summary;
-        say(format!("Imported {imported} memories into the space of {}; {skipped} were there already.", shown(&self.id)));
+        say(format!(
+            "Imported {imported} memories into the space of {}; {skipped} were there already.",
+            shown(&self.id)
+        ));
         if context.json() { output::json(&summary) } else { Ok(()) }
     }
 
@@ -83,7 +86,8 @@ fn open(path: &Path) -> Result<Source, Failure> {
     if path == Path::new("-") {
         return Ok(Source { reader: Box::new(io::stdin()), length: None });
     }
-    let unreadable = |error: io::Error| Failure::failed(format!("The file {} cannot be read.", path.display())).because(&error);
+    let unreadable =
+        |error: io::Error| Failure::failed(format!("The file {} cannot be read.", path.display())).because(&error);
     #[expect(clippy::disallowed_methods, reason = "a file that the operator names, not a data file")]
     let file = File::open(path).map_err(unreadable)?;
     let length = file.metadata().map_err(unreadable)?.len();

@@ -169,7 +169,10 @@ impl ListUsers {
                 || {
                     let (state, created) = (user.state_word(), moment(user.created_at));
                     let (memories, size) = (user.published.memories, bytes(user.published.size_bytes));
-                    format!("{state:<9}  {memories:>9}  {size:>10}  {created:<20}  {}", shown(user.identity.subject.as_str()))
+                    format!(
+                        "{state:<9}  {memories:>9}  {size:>10}  {created:<20}  {}",
+                        shown(user.identity.subject.as_str())
+                    )
                 },
             )
         })?;
@@ -219,8 +222,7 @@ impl ShowUsage {
         let installation = context.open()?;
         let operator = installation.operator("user usage")?;
         let user = installation.user(&operator, &self.id)?;
-        let scope =
-            installation.engine.system_read(&operator, user.identity, Act::ReadUsage, &reason("user usage"))?;
+        let scope = installation.engine.system_read(&operator, user.identity, Act::ReadUsage, &reason("user usage"))?;
         let usage = installation.engine.usage(scope)?;
         if context.json() { output::json(&usage) } else { output::data(&usage_lines(&usage)) }
     }
@@ -235,7 +237,12 @@ fn usage_lines(usage: &Usage) -> String {
     };
     let statistics = &usage.statistics;
     [
-        format!("memories        {} of {} ({:.1} %)", usage.memories, usage.memories_max, percent(usage.memories, usage.memories_max)),
+        format!(
+            "memories        {} of {} ({:.1} %)",
+            usage.memories,
+            usage.memories_max,
+            percent(usage.memories, usage.memories_max)
+        ),
         format!(
             "size            {} of {} ({:.1} %)",
             bytes(usage.size_bytes),
@@ -281,7 +288,9 @@ impl Erase {
 /// Goes on only if somebody at a terminal types the id once more.
 fn confirm(id: &str) -> Outcome {
     if !io::stdin().is_terminal() {
-        return Err(Failure::refused("Erasing cannot be undone, and there is nobody here to ask: add --yes if it is meant."));
+        return Err(Failure::refused(
+            "Erasing cannot be undone, and there is nobody here to ask: add --yes if it is meant.",
+        ));
     }
     say(format!("This destroys all that is kept of {}, for good. Type the id again to go on:", shown(id)));
     let mut answer = String::new();

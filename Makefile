@@ -1,0 +1,28 @@
+# Two commands for newcomers, and two more.
+#   make run     builds the server and tries it out: DATA= another data directory, LISTEN= another address
+#   make test    proves what the README claims
+#   make bench   measures, beside the neighbours
+#   make lint    what a change must pass before review
+
+DATA ?= ./locule-data
+LISTEN ?= 127.0.0.1:7400
+
+.PHONY: run test bench lint
+.DEFAULT_GOAL := run
+
+run:
+	@echo "Building (the first time takes some minutes), then serving $(DATA) on $(LISTEN) with two users to try it."
+	cargo build --release --locked -p locule-server
+	./target/release/locule serve --dev --data "$(DATA)" --listen "$(LISTEN)"
+
+# cargo closes each of its suites with a line of counts; the last line adds them up.
+test:
+	@bash .ci/count cargo test --workspace --locked --no-fail-fast
+
+bench:
+	@if [ -f bench/run.sh ]; then bash bench/run.sh; else echo "There is no bench/run.sh in this checkout: nothing is measured."; fi
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	@if command -v cargo-deny >/dev/null; then cargo deny --all-features check; else echo "cargo-deny is not installed: licences, advisories and sources were not checked."; fi

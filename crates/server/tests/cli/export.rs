@@ -1,0 +1,141 @@
+//! Taking a space out and putting it back.
+
+use serde_json::{Value, json};
+
+use crate::home::Home;
+
+/// Memories with every kind of field, in the form that is written, as lines.
+fn lines(count: usize) -> String {
+    let line = |number: usize| {
+        let mut memory = json!({
+            "content": format!("Fact {number}: \"quoted\", Ünïcode \u{1f95c}, a\ttab and a\nnew line"),
+            "created_at": format!("2025-01-{:02}T10:00:00.123456Z", number % 28 + 1),
+            "metadata": {"number": number, "nested": {"list": [1, null, "x"], "float": 0.1}},
+            "categories": ["food", "Ü"],
+        });
+        if number.is_multiple_of(2) {
+            memory["agent_id"] = json!("travel");
+            memory["run_id"] = json!("run 1");
+            memory["app_id"] = json!("app/1");
+            memory["expiration"] = json!("2999-01-01T00:00:00Z");
+        }
+        memory.to_string()
+    };
+    (0..count).map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// An export without the moment it was made.
+fn timeless(export: &str) -> String {
+    let (head, rest) = export.split_once('\n').unwrap();
+    let mut head: Value = serde_json::from_str(&format!("{head}]}}")).unwrap();
+    assert!(head["export_date"].take().is_string());
+    format!("{head}\n{rest}")
+}
+
+#[test]
+fn what_is_put_back_is_what_was_taken_out_to_the_byte() {
+    let home = Home::new();
+    home.run_on(&["user", "import", "alice", "-"], &lines(1203)).done();
+    home.run(&["user", "export", "alice", "--out", "first.json"]).done();
+    let first = home.read("first.json");
+    let parsed: Value = serde_json::from_str(&first).unwrap();
+    assert_eq!((parsed["user_id"].as_str(), parsed["total_memories"].as_u64()), (Some("alice"), Some(1203)));
+    assert_eq!(first.lines().count(), 1205, "one memory to a line");
+
+    home.run(&["user", "erase", "alice", "--yes"]).done();
+    let run = home.run(&["user", "import", "alice", "first.json"]);
+    assert!(run.err.contains("Imported 1203") && run.err.contains("0 were there"), "{run:?}");
+    let second = home.run(&["user", "export", "alice"]).done();
+    assert!(timeless(&first) == timeless(&second), "the second export differs from the first");
+
+    let again = home.run(&["user", "import", "alice", "first.json", "--json"]).json();
+    assert_eq!(again, json!({"imported": 0, "skipped": 1203}));
+    assert_eq!(timeless(&home.run(&["user", "export", "alice"]).done()), timeless(&first));
+}
+
+#[test]
+fn an_export_goes_into_another_installation_whole() {
+    let (here, there) = (Home::new(), Home::new());
+    here.run_on(&["user", "import", "alice", "-"], &lines(5)).done();
+    let export = here.run(&["user", "export", "alice"]).done();
+    there.run_on(&["user", "import", "alice", "-"], &export).done();
+    assert_eq!(timeless(&there.run(&["user", "export", "alice"]).done()), timeless(&export));
+}
+
+#[test]
+fn an_import_reaches_one_user_whatever_the_file_says() {
+    let home = Home::new();
+    home.run_on(&["user", "import", "alice", "-"], r#"{"content":"I'm allergic to peanuts"}"#).done();
+    let export = home.run(&["user", "export", "alice"]).done();
+    home.run_on(&["user", "import", "bob", "-"], &export).done();
+    home.run_on(&["user", "import", "bob", "-"], r#"{"content":"I eat everything","user_id":"alice"}"#).done();
+    assert_eq!(timeless(&home.run(&["user", "export", "alice"]).done()), timeless(&export));
+    assert_eq!(home.run(&["user", "usage", "bob", "--json"]).json()["memories"], 2);
+}
+
+#[test]
+fn standard_output_is_the_export_and_nothing_else() {
+    let home = Home::new();
+    home.run(&["user", "create", "alice"]).done();
+    let run = home.run(&["user", "export", "alice"]);
+    let export: Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!((&export["memories"], run.code), (&json!([]), 0));
+    assert!(run.err.contains("Exported 0 memories of alice"), "{run:?}");
+    assert!(!run.err.contains('\u{1b}'), "a bar is drawn for nobody");
+}
+
+#[test]
+fn an_export_takes_nobodys_place_and_leaves_no_half() {
+    let home = Home::new();
+    home.run(&["user", "create", "alice"]).done();
+    home.write("mine.txt", "mine");
+    home.run(&["user", "export", "alice", "--out", "mine.txt"]).refused(1, "already");
+    assert_eq!(home.read("mine.txt"), "mine");
+    home.run(&["user", "export", "nobody", "--out", "nobody.json"]).refused(3, "There is no user");
+    assert!(!home.path("nobody.json").exists());
+    home.run(&["user", "export", "alice", "--out", "no/such/place.json"]).refused(1, "cannot be written");
+}
+
+#[test]
+fn what_is_no_import_is_refused_and_what_was_read_before_is_kept() {
+    let home = Home::new();
+    home.run(&["user", "import", "alice", "missing.json"]).refused(1, "cannot be read");
+    for (input, words) in [
+        ("5", "an export, a memory or an array"),
+        ("{}", "content"),
+        ("{\"content\":\"\"}", "blank"),
+        ("{\"content\":\"a\",\"embedding\":\"!\"}", "base64"),
+        ("{\"content\":\"a\",\"embedding\":\"AAAAAA==\"}", "384"),
+        ("{\"content\":\"a\",\"embedding\":\"AAAA\"}", "cut short"),
+        ("{\"content\":\"a\",\"id\":\"1\"}", "UUID"),
+        ("{\"format\":\"of-tomorrow\",\"memories\":[]}", "of-tomorrow"),
+        ("[{\"content\":\"a\"},", "After 1 memories"),
+    ] {
+        home.run_on(&["user", "import", "bob", "-"], input).refused(2, words);
+    }
+}
+
+#[test]
+fn vectors_of_another_model_are_made_anew() {
+    let home = Home::new();
+    home.run_on(&["user", "import", "alice", "-"], r#"{"content":"I'm allergic to peanuts"}"#).done();
+    let export = home.run(&["user", "export", "alice"]).done();
+    let mut other: Value = serde_json::from_str(&export).unwrap();
+    other["model"] = json!("another");
+    other["dimension"] = json!(2);
+    other["memories"][0]["embedding"] = json!("ADwAPA==");
+    // JSON objects of this library are sorted by name, so `memories` would stand before `model`: say the head by hand.
+    let input = format!(r#"{{"model":"another","dimension":2,"memories":{}}}"#, other["memories"]);
+    home.run_on(&["user", "import", "bob", "-"], &input).done();
+    let vector = |export: &str| serde_json::from_str::<Value>(export).unwrap()["memories"][0]["embedding"].clone();
+    assert_eq!(vector(&home.run(&["user", "export", "bob"]).done()), vector(&export));
+}
+
+#[test]
+fn an_import_stops_at_the_quota() {
+    let home = Home::new();
+    let settings = ["--set", "quota.memories=2"];
+    let arguments = [&["user", "import", "alice", "-"], &settings[..]].concat();
+    home.run_on(&arguments, &lines(3)).refused(4, "");
+    home.run_on(&arguments, &lines(2)).done();
+}
