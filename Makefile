@@ -13,7 +13,7 @@ LISTEN ?= 127.0.0.1:7400
 run:
 	@echo "Building (the first time takes some minutes), then serving $(DATA) on $(LISTEN) with two users to try it."
 	cargo build --release --locked -p locule-server
-	./target/release/locule serve --dev --data "$(DATA)" --listen "$(LISTEN)"
+	exec ./target/release/locule serve --dev --data "$(DATA)" --listen "$(LISTEN)"
 
 # cargo closes each of its suites with a line of counts; the last line adds them up.
 test:

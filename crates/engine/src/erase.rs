@@ -44,8 +44,8 @@ impl Engine {
             )
             .because(format!("{} files are left", residue.len())));
         }
-        directory.forget(&closed)?;
-        directory.record_erasure(&erasure)?;
+        let origin = erasure.origin();
+        directory.forget(&closed, origin.actor.clone(), origin.request_id.clone())?;
         Ok(Receipt {
             erased: true,
             erased_at: self.sources.now(),

@@ -75,6 +75,10 @@ pub struct ImportSummary {
     pub skipped: u64,
 }
 
+/// After how many memories an export looks whether the space is still open to it: a client may read slowly, and what is
+/// erased or suspended meanwhile is cut off.
+const RECHECK: u64 = 16;
+
 impl Engine {
     /// Writes a whole space to `out`; calls `progress` with how many memories are written, of how many.
     pub fn export(
@@ -101,6 +105,9 @@ impl Engine {
         write!(out, "{},\"memories\":[", &head[..head.len() - 1]).map_err(cut_off)?;
         let mut written = 0;
         reader.export(&mut |memory, embedding| {
+            if written % RECHECK == 0 {
+                space.recheck()?;
+            }
             let line = serde_json::to_string(&exported(memory, &embedding)?).map_err(Error::internal)?;
             write!(out, "{}\n{line}", if written == 0 { "" } else { "," }).map_err(cut_off)?;
             written += 1;

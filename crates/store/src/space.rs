@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use locule_core::audit::Actor;
 use locule_core::clock::Sources;
 use locule_core::directory::State as Standing;
 use locule_core::id::SpaceId;
@@ -66,7 +67,8 @@ impl Spaces {
         let unfinished = self.directory.unfinished()?;
         for closed in &unfinished {
             self.destroy_closed(closed)?;
-            self.directory.forget(closed)?;
+            let actor = Actor::System("finishing an erasure that was cut short".to_owned());
+            self.directory.forget(closed, actor, String::new())?;
         }
         Ok(unfinished.len())
     }
@@ -157,6 +159,12 @@ impl<'a, R: Right> Space<'a, R> {
             // Nothing to find: the vector would be for nothing, but a bad text or a model that is down shows all the same.
             None => make().map(Arc::from),
         }
+    }
+
+    /// Passes if the right still holds. For work that goes on for as long as somebody else likes: every transaction looks
+    /// when it begins, and one that lasts looks again.
+    pub fn recheck(&self) -> Result<()> {
+        self.scope.space().map_or(Ok(()), |given| self.spaces.recheck(given).map(drop))
     }
 
     /// The chamber, if anything was ever written to it: by now, which may be later than the scope was given.

@@ -43,11 +43,11 @@ async fn export(caller: Caller<Export>) -> Result<Response, Refusal> {
     let handle = Handle::current();
     // Not on the work pool: how long it takes is up to the client.
     tokio::task::spawn_blocking(move || {
-        let mut out = io::BufWriter::with_capacity(PIECE_BYTES, Stream { give: give.clone(), handle });
+        let mut out = io::BufWriter::with_capacity(PIECE_BYTES, Stream { give, handle });
         if let Err(error) = app.engine.export(scope, &user_id, &mut out, &mut |_, _| {}) {
             tracing::warn!(?error, "an export was cut off");
-            // The client sees a broken transfer, not a short document.
-            let _ = give.try_send(Err(io::Error::other("cut off")));
+            // The client sees a broken transfer, not a short document, once it has taken what was before it.
+            let _ = out.get_mut().send(Err(io::Error::other("cut off")));
         }
     });
     let headers = [
@@ -69,14 +69,19 @@ struct Stream {
     handle: Handle,
 }
 
-impl io::Write for Stream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let piece = Ok(Bytes::copy_from_slice(bytes));
+impl Stream {
+    fn send(&mut self, piece: io::Result<Bytes>) -> io::Result<()> {
         let sent = self.handle.block_on(async { tokio::time::timeout(PATIENCE, self.give.send(piece)).await });
         match sent {
-            Ok(Ok(())) => Ok(bytes.len()),
+            Ok(Ok(())) => Ok(()),
             _ => Err(io::Error::new(io::ErrorKind::BrokenPipe, "the client does not take the export")),
         }
+    }
+}
+
+impl io::Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.send(Ok(Bytes::copy_from_slice(bytes))).map(|()| bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -92,7 +92,8 @@ fn a_file_that_may_not_grow_is_an_error_and_not_the_end() {
     let home = Home::bare();
     let program = env!("CARGO_BIN_EXE_locule");
     let script = format!("ulimit -f 1 && exec '{program}' init");
-    let output = std::process::Command::new("sh").args(["-c", &script]).current_dir(home.path(".")).env_clear().output();
+    let output =
+        std::process::Command::new("sh").args(["-c", &script]).current_dir(home.path(".")).env_clear().output();
     let run = crate::home::Run::from(output.unwrap());
     assert_eq!((run.code, &*run.out), (1, ""), "{run:?}");
     assert!(run.err.starts_with("locule: "), "{run:?}");

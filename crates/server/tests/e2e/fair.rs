@@ -188,3 +188,34 @@ fn a_provider_that_fails_is_named_and_nothing_is_kept() {
     assert!(answer.header("retry-after").is_some());
     assert_eq!(alice.count(), 0);
 }
+
+#[test]
+fn who_reads_an_export_slowly_holds_up_nobody() {
+    let house = with(&[]);
+    let (alice, bob) = (house.alice(), house.bob());
+    bob.add_with_vector(&mut Chance::of(1), DIMENSION);
+    let mut chance = Chance::of(2);
+    for _ in 0..10 {
+        let memory = |_| json!({"memory": format!("{} {}", value("alice-123"), "x".repeat(40_000)), "embedding": chance.embedding(DIMENSION)});
+        alice.post("/memories", json!({"memories": (0..50).map(memory).collect::<Vec<_>>()})).expect(201);
+    }
+    // Twenty megabytes are on their way, and nobody takes them.
+    let mut slow: Vec<_> = (0..8).map(|_| alice.wire()).collect();
+    for wire in &mut slow {
+        wire.send(&alice.bytes("GET", "/export", None)).unwrap();
+    }
+    // One that is taken comes whole.
+    assert_eq!(alice.get("/export").expect(200).json()["memories"].as_array().unwrap().len(), 500);
+    assert_eq!((alice.count(), bob.count()), (500, 1));
+    alice.add_with_vector(&mut Chance::of(3), DIMENSION);
+    assert_eq!(bob.get("/export").expect(200).json()["total_memories"], 1);
+    let receipt = alice.delete("").expect(200).json();
+    assert_eq!((&receipt["erased"], &receipt["residue"]), (&json!(true), &json!(0)));
+    alice.get("/memories").expect(401);
+    // What was under way breaks off and is not taken for the whole.
+    for wire in &mut slow {
+        let answer = wire.answer("GET").map(|answer| (answer.status, answer.body.len(), answer.json().is_null()));
+        println!("{answer:?}");
+    }
+    assert_eq!((house.alice().count(), bob.count()), (0, 1));
+}

@@ -458,3 +458,15 @@ impl Caller {
 pub fn path_of(memory: &Value) -> String {
     format!("/memories/{}", memory["id"].as_str().unwrap())
 }
+
+#[test]
+fn a_text_of_somebody_else_is_noticed_wherever_it_stands() {
+    let (alices, bobs) = (value("alice-123"), value("bob-456"));
+    let both = format!("{alices} and {bobs}");
+    assert_eq!(named_in_but(alices.as_bytes(), "alice-123"), None);
+    assert_eq!(named_in_but(both.as_bytes(), "alice-123").as_deref(), Some("bob-456"));
+    assert_eq!(named_in_but(both.as_bytes(), "bob-456").as_deref(), Some("alice-123"));
+    assert_eq!(named_in_but(bobs.as_bytes(), "nobody").as_deref(), Some("bob-456"));
+    assert_eq!(named_in("« is a quotation mark".as_bytes()), None);
+    assert_eq!(named_in(&[b"\0\xc2", bobs.as_bytes()].concat()).as_deref(), Some("bob-456"));
+}

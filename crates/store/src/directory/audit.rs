@@ -41,13 +41,6 @@ impl Directory {
         self.write(move |connection| write(connection, &entry, &pseudonym, &sources))
     }
 
-    /// Like [`Directory::append`], on a full disk too.
-    pub(super) fn append_at_any_cost(&self, entry: SystemEntry) -> Result<()> {
-        let pseudonym = self.pseudonym.clone();
-        let sources = self.sources.clone();
-        self.write_at_any_cost(move |connection| write(connection, &entry, &pseudonym, &sources))
-    }
-
     /// The newest entries first, up to `limit`.
     pub fn trail(&self, _operator: &Operator, limit: usize) -> Result<Vec<SystemRecord>> {
         self.read(|connection| {
@@ -118,7 +111,7 @@ const SEALED: u8 = 1;
 const HASHED: u8 = 2;
 const PLACE: &[u8] = b"audit";
 
-fn write(
+pub(super) fn write(
     connection: &Connection,
     entry: &SystemEntry,
     pseudonym: &Secret,

@@ -1,13 +1,13 @@
 //! The directory's part in an erasure: closing the door first, removing the name last.
 
 use jiff::Timestamp;
-use locule_core::audit::{Outcome, SystemEntry};
+use locule_core::audit::{Actor, Outcome, SystemEntry};
 use locule_core::id::{Identity, SpaceId};
 use locule_core::policy::Act;
 use locule_core::{Erasure, Result};
 use rusqlite::{OptionalExtension, params};
 
-use super::{Directory, moment, unreadable};
+use super::{Directory, audit, moment, unreadable};
 use crate::error::of_sqlite;
 
 /// A space whose door is closed: nothing new begins in it, and old credentials of its owner are void.
@@ -54,15 +54,25 @@ impl Directory {
         })
     }
 
-    /// Removes the last that is known of the person: the row with their name and the key that names them in the trail.
-    pub fn forget(&self, closed: &Closed) -> Result<()> {
+    /// Removes the last that is known of the person (the row with their name and the key that names them in the trail), and
+    /// puts the erasure on record, without them.
+    pub fn forget(&self, closed: &Closed, actor: Actor, request_id: String) -> Result<()> {
         let identity = closed.identity.clone();
+        let entry = SystemEntry {
+            time: self.sources.now(),
+            actor,
+            target: Some(identity.subject.as_str().to_owned()),
+            act: Act::Erase.as_str(),
+            outcome: Outcome::Done,
+            request_id,
+        };
+        let (pseudonym, sources) = (self.pseudonym.clone(), self.sources.clone());
         self.write_at_any_cost(move |connection| {
             connection.execute(
                 "DELETE FROM spaces WHERE issuer = ?1 AND subject = ?2 AND state = 2",
                 [identity.issuer.as_str(), identity.subject.as_str()],
             )?;
-            Ok(())
+            audit::write(connection, &entry, &pseudonym, &sources)
         })?;
         // The log of the directory still holds the row's old pages until the new ones are moved home and it is emptied.
         let emptied = self.writer.between(|connection| {
@@ -76,19 +86,6 @@ impl Directory {
         // What was erased has made room.
         self.reserve.keep(&self.sources);
         Ok(())
-    }
-
-    /// Puts a finished erasure on record, without the person.
-    pub fn record_erasure(&self, erasure: &Erasure) -> Result<()> {
-        let origin = erasure.origin();
-        self.append_at_any_cost(SystemEntry {
-            time: self.sources.now(),
-            actor: origin.actor.clone(),
-            target: Some(erasure.identity().subject.as_str().to_owned()),
-            act: Act::Erase.as_str(),
-            outcome: Outcome::Done,
-            request_id: origin.request_id.clone(),
-        })
     }
 
     /// Erasures that were begun and not finished: whoever starts next finishes them.

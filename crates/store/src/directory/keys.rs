@@ -80,14 +80,19 @@ impl Directory {
 
     /// Puts an operator's act on record.
     pub(super) fn operated(&self, operator: &Operator, target: Option<String>) -> Result<()> {
-        self.append(SystemEntry {
+        self.append(self.operation(operator, target))
+    }
+
+    /// The entry for an operator's act.
+    pub(super) fn operation(&self, operator: &Operator, target: Option<String>) -> SystemEntry {
+        SystemEntry {
             time: self.sources.now(),
             actor: operator.actor().clone(),
             target,
             act: Act::Operate.as_str(),
             outcome: Outcome::Done,
             request_id: operator.request_id().to_owned(),
-        })
+        }
     }
 }
 

@@ -167,12 +167,30 @@ impl locule_core::directory::Directory for Directory {
     }
 
     fn provision(&self, identity: &Identity) -> Result<Chamber> {
+        self.write(self.provisioning(identity))
+    }
+
+    fn key(&self, id: &KeyId) -> Result<Option<KeyRecord>> {
+        self.find_key(id)
+    }
+
+    fn record(&self, entry: SystemEntry) -> Result<()> {
+        self.append(entry)
+    }
+}
+
+impl Directory {
+    /// What gives somebody a space: the one they have, or a new one.
+    fn provisioning(
+        &self,
+        identity: &Identity,
+    ) -> impl FnOnce(&Connection) -> rusqlite::Result<Chamber> + Send + use<> {
         let chamber = self.fresh();
         let seal = Secret::random(&self.sources);
         let now = self.sources.now().as_microsecond();
         let who = self.who(identity);
         let identity = identity.clone();
-        self.write(move |connection| {
+        move |connection| {
             let (issuer, subject) = (identity.issuer.as_str(), identity.subject.as_str());
             // Somebody else may have been first; then theirs is the space.
             connection
@@ -194,19 +212,9 @@ impl locule_core::directory::Directory for Directory {
             connection
                 .prepare_cached("SELECT id, tag, epoch, born FROM spaces WHERE issuer = ?1 AND subject = ?2")?
                 .query_row([issuer, subject], self::chamber)
-        })
+        }
     }
 
-    fn key(&self, id: &KeyId) -> Result<Option<KeyRecord>> {
-        self.find_key(id)
-    }
-
-    fn record(&self, entry: SystemEntry) -> Result<()> {
-        self.append(entry)
-    }
-}
-
-impl Directory {
     fn fresh(&self) -> Chamber {
         let tag = Tag(u32::from_be_bytes(self.sources.bytes()));
         Chamber { id: SpaceId::random(&self.sources), tag, epoch: 1, born: false }

@@ -1,12 +1,12 @@
 //! Users as operators see them: who there is, whether their space is open, and how full it was when it last said.
 
 use jiff::Timestamp;
-use locule_core::directory::{Directory as _, State};
+use locule_core::directory::State;
 use locule_core::id::{Identity, Issuer, SpaceId, Subject};
 use locule_core::{Chamber, Error, Operator, Result};
 use rusqlite::{Row, params};
 
-use super::{Directory, chamber, moment, state, unreadable};
+use super::{Directory, audit, chamber, moment, state, unreadable};
 
 /// A user and the figures their space last published.
 #[derive(Clone, Debug)]
@@ -68,8 +68,13 @@ const COLUMNS: &str =
 impl Directory {
     /// Gives a user a space, if they have none yet.
     pub fn create_user(&self, operator: &Operator, identity: &Identity) -> Result<UserRecord> {
-        self.provision(identity)?;
-        self.operated(operator, Some(identity.subject.as_str().to_owned()))?;
+        let provision = self.provisioning(identity);
+        let entry = self.operation(operator, Some(identity.subject.as_str().to_owned()));
+        let (pseudonym, sources) = (self.pseudonym.clone(), self.sources.clone());
+        self.write(move |connection| {
+            provision(connection)?;
+            audit::write(connection, &entry, &pseudonym, &sources)
+        })?;
         self.user(operator, identity)
     }
 

@@ -19,6 +19,13 @@ const BUSY_MS: u64 = 5_000;
 /// The page cache a connection may grow to, in KiB: it holds the decrypted rows of a hot space.
 const CACHE_KIB: u32 = 2_048;
 
+/// Bytes of a page. A commit encrypts, hashes and writes each page it touches whole, and a memory touches a dozen; with
+/// pages half of SQLite's usual size that is two thirds of the work, and reading all vectors is a third more.
+const PAGE_BYTES: u32 = 2_048;
+
+/// After how many pages the log is moved home: early enough that it is soon written over instead of growing.
+const LOG_PAGES: u32 = 512;
+
 /// How durable a commit is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Durability {
@@ -50,6 +57,8 @@ pub fn in_memory() -> Result<Connection> {
 fn prepare(connection: &Connection, key: Option<&Secret>, durability: Durability) -> rusqlite::Result<()> {
     if let Some(key) = key {
         unlock(connection, key)?;
+    } else {
+        connection.execute_batch(&format!("PRAGMA page_size = {PAGE_BYTES}"))?;
     }
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
@@ -63,7 +72,8 @@ fn prepare(connection: &Connection, key: Option<&Secret>, durability: Durability
     };
     connection.execute_batch(&format!(
         "PRAGMA synchronous = {synchronous}; PRAGMA secure_delete = ON; PRAGMA foreign_keys = ON;
-         PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON; PRAGMA cache_size = -{CACHE_KIB};"
+         PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON; PRAGMA cache_size = -{CACHE_KIB};
+         PRAGMA wal_autocheckpoint = {LOG_PAGES};"
     ))
 }
 
@@ -73,7 +83,9 @@ fn unlock(connection: &Connection, key: &Secret) -> rusqlite::Result<()> {
     let hex = zeroize::Zeroizing::new(data_encoding::HEXLOWER.encode(key.as_bytes()));
     let statement = zeroize::Zeroizing::new(format!("PRAGMA key = \"x'{}'\";", hex.as_str()));
     connection.execute_batch(&statement)?;
-    connection.execute_batch("PRAGMA cipher_log_level = NONE; PRAGMA cipher_hmac_algorithm = HMAC_SHA256;")
+    connection.execute_batch(&format!(
+        "PRAGMA cipher_log_level = NONE; PRAGMA cipher_page_size = {PAGE_BYTES}; PRAGMA cipher_hmac_algorithm = HMAC_SHA256;"
+    ))
 }
 
 /// Settings of the whole process, made before the first database is opened: there are many databases here, each small.

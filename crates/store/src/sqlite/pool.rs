@@ -16,6 +16,7 @@ use locule_core::id::SpaceId;
 use locule_core::{Code, Error, Result};
 use lru::LruCache;
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 /// How many connections one space keeps when nobody uses them: a writer's and a reader's.
 const IDLE_PER_SPACE: usize = 2;
@@ -54,6 +55,13 @@ struct Idle {
     dirty: bool,
     /// Given up after the connection is closed.
     _place: Place,
+}
+
+impl Idle {
+    /// Has it closed without moving its log home: the space is about to be destroyed.
+    fn abandon(&self) {
+        let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+    }
 }
 
 /// How many connections there are. Whoever wants one more than there may be waits here.
@@ -253,6 +261,9 @@ impl Slot {
     fn close_idle(&self) {
         // Taken out first: closing may take the disk some time, and the lock is for moments.
         let idle = std::mem::take(&mut *lock(&self.idle));
+        if self.shut.load(Ordering::SeqCst) {
+            idle.iter().for_each(Idle::abandon);
+        }
         drop(idle);
     }
 }
@@ -317,6 +328,8 @@ impl Drop for Lent {
             kept.push(idle);
             drop(kept);
             slot.places.change(|_| {});
+        } else if slot.shut.load(Ordering::SeqCst) {
+            idle.abandon();
         }
     }
 }

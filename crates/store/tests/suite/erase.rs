@@ -107,7 +107,7 @@ fn an_erasure_cut_short_at_any_step_is_finished_at_the_next_start(layout: &Layou
             3 => drop(house.store.spaces.destroy(&erasure, &closed).unwrap()),
             _ => {
                 house.store.spaces.destroy(&erasure, &closed).unwrap();
-                house.store.directory.forget(&closed).unwrap();
+                house.store.directory.forget(&closed, locule_core::audit::Actor::Nobody, String::new()).unwrap();
             }
         }
         // What the disk holds at this moment is what a crash leaves.

@@ -283,8 +283,8 @@ impl User<'_> {
         let closed = store.directory.close_door(&erasure)?;
         store.spaces.destroy(&erasure, &closed)?;
         assert_eq!(store.spaces.residue(&closed), Vec::<String>::new());
-        store.directory.forget(&closed)?;
-        store.directory.record_erasure(&erasure)
+        let origin = erasure.origin();
+        store.directory.forget(&closed, origin.actor.clone(), origin.request_id.clone())
     }
 
     pub fn suspend(&self, suspended: bool) {
