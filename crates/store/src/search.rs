@@ -20,9 +20,9 @@ use crate::vector::{Scan, Vectors};
 use crate::warm;
 use crate::words::Words;
 
-/// What having all of the query's words is worth, in standard deviations of the cosine: 0.75 / 0.13, picked on four sets of
-/// questions, where anything from 0.5 / 0.13 up is within a hundredth of the mean reciprocal rank.
-pub const WORDS_WEIGHT: f32 = 5.77;
+/// What having all of the query's words is worth, in standard deviations of the cosine. Picked on `bench/quality`, where 2
+/// to 3.5 are alike, less loses the exact codes and more the paraphrases.
+pub const WORDS_WEIGHT: f32 = 3.0;
 
 /// Below this many memories the deviation of their cosines says little, and a usual one is taken.
 const FEW: usize = 20;
