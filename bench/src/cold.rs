@@ -24,8 +24,10 @@ pub fn measure(options: &Options, report: &mut Report) {
             for user in 0..USERS {
                 let user = engine.trusted_user(&format!("user-{user}"), "bench").expect("a principal");
                 let scope = engine.gate().write(&user, Target::Own, Act::WriteMemories, &request).expect("a scope");
-                let memories = (0..MEMORIES)
-                    .map(|number| NewMemory { embedding: Some(source.vector()), ..NewMemory::text(source.text(number)) });
+                let memories = (0..MEMORIES).map(|number| NewMemory {
+                    embedding: Some(source.vector()),
+                    ..NewMemory::text(source.text(number))
+                });
                 engine.add(scope, memories.collect()).expect("added");
             }
             engine.close().expect("closed");
@@ -42,6 +44,11 @@ pub fn measure(options: &Options, report: &mut Report) {
             })
             .collect();
         let kind = if encrypted { "encrypted" } else { "plain" };
-        report.held(format!("cold user of 1,000, first answer, {kind}, median"), median(&mut times), "ms", Aim::AtMost(aim_ms));
+        report.held(
+            format!("cold user of 1,000, first answer, {kind}, median"),
+            median(&mut times),
+            "ms",
+            Aim::AtMost(aim_ms),
+        );
     }
 }

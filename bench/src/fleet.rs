@@ -29,9 +29,12 @@ pub fn measure(options: &Options, report: &mut Report) {
                     for user in (thread..users).step_by(THREADS) {
                         let user = engine.trusted_user(&format!("user-{user}"), "bench").expect("a principal");
                         let gate = engine.gate();
-                        let scope = gate.write(&user, Target::Own, Act::WriteMemories, &Request::default()).expect("a scope");
-                        let memories = (0..MEMORIES)
-                            .map(|number| NewMemory { embedding: Some(source.vector()), ..NewMemory::text(source.text(number)) });
+                        let scope =
+                            gate.write(&user, Target::Own, Act::WriteMemories, &Request::default()).expect("a scope");
+                        let memories = (0..MEMORIES).map(|number| NewMemory {
+                            embedding: Some(source.vector()),
+                            ..NewMemory::text(source.text(number))
+                        });
                         engine.add(scope, memories.collect()).expect("added");
                     }
                 });
@@ -65,7 +68,11 @@ pub fn measure(options: &Options, report: &mut Report) {
         let token = engine.mint_token(&format!("user-{user}"), 600).expect("a token");
         assert_eq!(client.send(&request("POST", "/api/me/memories/search", &token, &body)), 200);
     }
-    report.figure(format!("{name}: all asked once, per user"), began.elapsed().as_secs_f64() * 1e3 / users as f64, "ms");
+    report.figure(
+        format!("{name}: all asked once, per user"),
+        began.elapsed().as_secs_f64() * 1e3 / users as f64,
+        "ms",
+    );
     let held = server.resident_bytes();
     report.held(format!("{name}: memory of the server"), held / 1024.0 / 1024.0, "MiB", Aim::AtMost(1_536.0));
     report.figure(format!("{name}: memory, per user"), (held - empty) / 1024.0 / users as f64, "KiB");

@@ -50,10 +50,13 @@ pub struct Options {
     neighbours: Option<PathBuf>,
 }
 
+/// Measures one thing and puts its figures into the report.
+type Part = fn(&Options, &mut report::Report);
+
 fn main() {
     let options = Options::parse();
     let mut report = report::Report::new();
-    let parts: [(&str, fn(&Options, &mut report::Report)); 8] = [
+    let parts: [(&str, Part); 8] = [
         ("sync", sync::measure),
         ("search", searching::measure),
         ("add", adding::measure),

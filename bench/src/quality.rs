@@ -60,5 +60,10 @@ pub fn measure(options: &Options, report: &mut Report) {
         report.figure(format!("quality, {way}: MRR@10"), reciprocal / count, "");
     }
     let least = (figures["meaning"].2 / count).max(figures["words"].2 / count);
-    report.held("quality: MRR of both − the better of the two", figures["both"].2 / count - least, "", Aim::AtLeast(0.0));
+    report.held(
+        "quality: MRR of both − the better of the two",
+        figures["both"].2 / count - least,
+        "",
+        Aim::AtLeast(0.0),
+    );
 }

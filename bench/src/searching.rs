@@ -28,7 +28,9 @@ fn fill(server: &Server, token: &str, size: usize, report: &mut Report) {
     let mut source = Source::new(MEMORIES);
     let bodies: Vec<Vec<u8>> = (0..size)
         .step_by(1_000)
-        .map(|first| request("POST", "/api/me/memories", token, &batch(&mut source, first, (size - first).min(1_000), base64)))
+        .map(|first| {
+            request("POST", "/api/me/memories", token, &batch(&mut source, first, (size - first).min(1_000), base64))
+        })
         .collect();
     let mut client = Client::new(server.address);
     let began = Instant::now();
@@ -83,8 +85,10 @@ fn in_library(options: &Options, report: &mut Report) {
             let request = Request::default();
             let mut source = Source::new(MEMORIES);
             for first in (0..size).step_by(1_000) {
-                let memories = (first..size.min(first + 1_000))
-                    .map(|number| NewMemory { embedding: Some(source.vector()), ..NewMemory::text(source.text(number)) });
+                let memories = (first..size.min(first + 1_000)).map(|number| NewMemory {
+                    embedding: Some(source.vector()),
+                    ..NewMemory::text(source.text(number))
+                });
                 let scope = engine.gate().write(&user, Target::Own, Act::WriteMemories, &request).expect("a scope");
                 engine.add(scope, memories.collect()).expect("added");
             }

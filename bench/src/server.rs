@@ -38,8 +38,7 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .expect("the server starts");
-        let server =
-            Server { child, address, data: data.to_owned(), program: options.server.clone(), _scratch: None };
+        let server = Server { child, address, data: data.to_owned(), program: options.server.clone(), _scratch: None };
         let patience = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect(address).is_err() {
             assert!(Instant::now() < patience, "the server does not accept");

@@ -53,7 +53,9 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one home of the clock")]
     fn now(&self) -> Timestamp {
-        Timestamp::now()
+        // Whole microseconds, as they are stored: what is answered now reads the same later.
+        let now = Timestamp::now();
+        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
 }
 

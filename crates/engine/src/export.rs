@@ -2,7 +2,7 @@
 //!
 //! An export is one JSON object, written as it is read, so that a large space needs no large memory:
 //! `{"format", "user_id", "export_date", "total_memories", "model", "dimension", "memories": [ … ]}`. A memory is
-//! `{"id", "content", "created_at", "metadata", …}` with all its fields, its history and its vector as base64 of
+//! `{"id", "content", "created_at", "metadata", …}` with all its fields and its vector as base64 of
 //! little-endian half-precision floats.
 
 use std::io;

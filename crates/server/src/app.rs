@@ -67,8 +67,8 @@ pub struct App {
 
 impl App {
     fn new(engine: Arc<Engine>, settings: &Settings) -> Self {
-        let rates = std::num::NonZeroU32::new(settings.rate_per_s)
-            .map(|rate| RateLimiter::dashmap(Quota::per_second(rate)));
+        let rates =
+            std::num::NonZeroU32::new(settings.rate_per_s).map(|rate| RateLimiter::dashmap(Quota::per_second(rate)));
         App {
             engine,
             pool: Pool::new(settings.workers),
@@ -256,7 +256,8 @@ mod tests {
     fn paths(router: &Router<Arc<App>>) -> Vec<String> {
         let print = format!("{router:?}");
         let quoted = print.split('"').skip(1).step_by(2).filter(|text| text.starts_with('/'));
-        let mut paths: Vec<_> = quoted.map(str::to_owned).filter(|path| !NOT_DOCUMENTED.contains(&path.as_str())).collect();
+        let mut paths: Vec<_> =
+            quoted.map(str::to_owned).filter(|path| !NOT_DOCUMENTED.contains(&path.as_str())).collect();
         paths.sort();
         paths.dedup();
         paths

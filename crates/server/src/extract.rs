@@ -10,7 +10,9 @@ use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request as HttpR
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use http_body_util::{BodyExt, Limited};
-use locule::{Act, Code, Engine, Erasure, Error, Operator, Principal, Read, Request, Result, Scope, Target, Write, limit};
+use locule::{
+    Act, Code, Engine, Erasure, Error, Operator, Principal, Read, Request, Result, Scope, Target, Write, limit,
+};
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
@@ -130,7 +132,14 @@ impl<A: Acting> Caller<A> {
             return Ok(());
         }
         // Ask for what will be refused, so that the refusal goes on record, which takes the disk.
-        let again = Caller { act: PhantomData::<A>, app: self.app.clone(), principal: self.principal.clone(), named: self.named.clone(), request: self.request.clone(), share: self.share };
+        let again = Caller {
+            act: PhantomData::<A>,
+            app: self.app.clone(),
+            principal: self.principal.clone(),
+            named: self.named.clone(),
+            request: self.request.clone(),
+            share: self.share,
+        };
         again.read(|_, _| Err(Error::internal("a refusal that was none"))).await
     }
 
@@ -164,7 +173,10 @@ impl FromRequestParts<Arc<App>> for Operating {
             Err(error) => return Err(refuse_stranger(app, error, None, Act::Operate, request).await),
         };
         let share = app.share(&principal, None);
-        let work = { let app = app.clone(); move || app.engine.gate().operate(&principal, &request) };
+        let work = {
+            let app = app.clone();
+            move || app.engine.gate().operate(&principal, &request)
+        };
         let operator = app.pool.run(share, Kind::Read, app.deadline, work).await?;
         Ok(Operating { app: app.clone(), operator })
     }

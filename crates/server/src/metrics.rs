@@ -66,7 +66,8 @@ impl Metrics {
     /// One request has been answered.
     pub fn request(&self, method: &Method, route: &str, status: u16, took: Duration) {
         // A stranger can make up any number of methods, and each would be kept for ever.
-        let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+        let known =
+            [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
         let method = if known.contains(method) { method.as_str() } else { "other" };
         let labels = Labels { method: method.to_owned(), route: route.to_owned(), status };
         self.requests.get_or_create(&labels).inc();

@@ -78,7 +78,8 @@ async fn readyz(State(app): State<Arc<App>>) -> Result<&'static str, Refusal> {
 /// This document.
 #[utoipa::path(get, path = "/openapi.json", tag = "health", security(()), responses((status = 200, body = Object)))]
 async fn openapi() -> Response {
-    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=60")], DOCUMENT.as_str()).into_response()
+    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=60")], DOCUMENT.as_str())
+        .into_response()
 }
 
 async fn front() -> Response {
@@ -87,7 +88,8 @@ async fn front() -> Response {
 
 /// The page runs its own scripts and nobody else's, and talks to this server alone.
 async fn lock_down(mut response: Response) -> Response {
-    const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'";
+    const POLICY: &str =
+        "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'";
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     response
 }

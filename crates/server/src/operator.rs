@@ -66,9 +66,8 @@ struct UserIn {
 /// Create a user. Answers the one there is if there is one.
 #[utoipa::path(post, path = "/operator/users", tag = "operators", request_body = UserIn, responses((status = 201, body = UserOut)))]
 async fn create(operating: Operating, Json(body): Json<UserIn>) -> Result<Response, Refusal> {
-    let user = operating
-        .run(move |engine, operator| engine.create_user(operator, &engine.identity(&body.user_id)?))
-        .await?;
+    let user =
+        operating.run(move |engine, operator| engine.create_user(operator, &engine.identity(&body.user_id)?)).await?;
     Ok((StatusCode::CREATED, axum::Json(UserOut::from(user))).into_response())
 }
 

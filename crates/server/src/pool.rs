@@ -83,17 +83,23 @@ impl Pool {
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (give, take) = oneshot::channel();
-        self.shared.push(share, kind, Box::new(move || {
-            // Nobody waits any more: what has not begun need not.
-            if !give.is_closed() {
-                let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-                let _ = give.send(done.unwrap_or_else(|_| Err(Error::internal("the work panicked"))));
-            }
-        }))?;
+        self.shared.push(
+            share,
+            kind,
+            Box::new(move || {
+                // Nobody waits any more: what has not begun need not.
+                if !give.is_closed() {
+                    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+                    let _ = give.send(done.unwrap_or_else(|_| Err(Error::internal("the work panicked"))));
+                }
+            }),
+        )?;
         match tokio::time::timeout(deadline, take).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(Error::internal("the work was dropped")),
-            Err(_) => Err(Error::new(Code::Deadline, "This took longer than the server allows. Ask for less at a time.")),
+            Err(_) => {
+                Err(Error::new(Code::Deadline, "This took longer than the server allows. Ask for less at a time."))
+            }
         }
     }
 
@@ -119,11 +125,17 @@ impl Shared {
     fn push(&self, share: Share, kind: Kind, job: Job) -> Result<()> {
         let mut state = self.lock();
         if state.waiting >= WAITING {
-            return Err(Error::new(Code::Overloaded, "The server has more to do than it can take. Try again in a moment."));
+            return Err(Error::new(
+                Code::Overloaded,
+                "The server has more to do than it can take. Try again in a moment.",
+            ));
         }
         let queue = state.queues.entry(share).or_default();
         if queue.reads.len() + queue.writes.len() >= WAITING_PER_SHARE {
-            return Err(Error::new(Code::RateLimited, "Too many requests of yours are waiting. Try again in a moment."));
+            return Err(Error::new(
+                Code::RateLimited,
+                "Too many requests of yours are waiting. Try again in a moment.",
+            ));
         }
         match kind {
             Kind::Read => queue.reads.push_back(job),

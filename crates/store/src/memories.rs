@@ -381,28 +381,26 @@ impl Writer<'_> {
     fn insert(&mut self, memory: &Memory, row: Vec<u8>) -> Result<()> {
         self.check_row(&row)?;
         let (categories, metadata) = json(memory)?;
-        let number = self
-            .tx
-            .first(
-                "INSERT INTO memories
-                     (id, memory, agent_id, run_id, app_id, categories, metadata, hash, expiration, created_at, updated_at)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING number",
-                &[
-                    Value::Blob(memory.id.as_bytes()),
-                    Value::Text(&memory.memory),
-                    Value::text(memory.agent_id.as_deref()),
-                    Value::text(memory.run_id.as_deref()),
-                    Value::text(memory.app_id.as_deref()),
-                    Value::Text(&categories),
-                    Value::Text(&metadata),
-                    Value::Text(&memory.hash),
-                    Value::integer(memory.expiration.map(|expiration| expiration.as_microsecond())),
-                    Value::Integer(memory.created_at.as_microsecond()),
-                    Value::Integer(memory.updated_at.as_microsecond()),
-                ],
-                |row| row.integer(0),
-            )?
-            .ok_or_else(|| Error::internal("an insert without a number"))?;
+        let number = self.next_number()?;
+        self.tx.execute(
+            "INSERT INTO memories (number, id, memory, agent_id, run_id, app_id, categories, metadata, hash, expiration,
+                                   created_at, updated_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+            &[
+                Value::Integer(number),
+                Value::Blob(memory.id.as_bytes()),
+                Value::Text(&memory.memory),
+                Value::text(memory.agent_id.as_deref()),
+                Value::text(memory.run_id.as_deref()),
+                Value::text(memory.app_id.as_deref()),
+                Value::Text(&categories),
+                Value::Text(&metadata),
+                Value::Text(&memory.hash),
+                Value::integer(memory.expiration.map(|expiration| expiration.as_microsecond())),
+                Value::Integer(memory.created_at.as_microsecond()),
+                Value::Integer(memory.updated_at.as_microsecond()),
+            ],
+        )?;
         self.tx.dialect().words_insert(&*self.reader.tx, number, &memory.memory)?;
         self.tx.execute(
             "INSERT INTO vectors (number, embedding) VALUES ($1, $2)",
@@ -412,6 +410,21 @@ impl Writer<'_> {
         self.state.size_bytes += size(memory) + row.len() as u64;
         self.delta.put(number, row);
         Ok(())
+    }
+
+    /// The number for one more memory. It is given out here and not taken from `RETURNING`, which SQLite runs as a trigger:
+    /// that makes the word index flush before every row, where once for a whole batch is enough.
+    fn next_number(&mut self) -> Result<i64> {
+        let last = match self.last_number {
+            Some(last) => last,
+            None => self
+                .tx
+                .first("SELECT max(number) FROM memories", &[], |row| row.maybe_integer(0))?
+                .flatten()
+                .unwrap_or(0),
+        };
+        self.last_number = Some(last + 1);
+        Ok(last + 1)
     }
 
     fn write_row(&self, number: i64, old: &Memory, new: &Memory) -> Result<()> {

@@ -214,7 +214,7 @@ impl Space<'_, Write> {
         let tx = self.begin(&chamber, |layout| layout.write(chamber.id))?;
         let state = state::read(&*tx)?;
         let reader = Reader { tx, space: Some(chamber.id), spaces, writes: true, now: spaces.sources.now() };
-        Ok(Writer { reader, chamber, scope: &self.scope, state, delta: Delta::default() })
+        Ok(Writer { reader, chamber, scope: &self.scope, state, delta: Delta::default(), last_number: None })
     }
 }
 
@@ -262,6 +262,8 @@ pub struct Writer<'a> {
     pub(crate) scope: &'a Scope<Write>,
     pub(crate) state: State,
     pub(crate) delta: Delta,
+    /// The highest number given to a memory, once one was given here.
+    pub(crate) last_number: Option<i64>,
 }
 
 impl<'a> std::ops::Deref for Writer<'a> {

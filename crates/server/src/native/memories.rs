@@ -108,7 +108,10 @@ struct DeletedOut {
 #[utoipa::path(delete, path = "/api/{user_id}/memories", tag = "memories",
     params(("user_id" = String, Path, description = "Your own id, or `me`"), Which),
     responses((status = 200, body = DeletedOut), (status = 422, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]
-async fn delete_all(caller: Caller<WriteMemories>, Query(which): Query<Which>) -> Result<axum::Json<DeletedOut>, Refusal> {
+async fn delete_all(
+    caller: Caller<WriteMemories>,
+    Query(which): Query<Which>,
+) -> Result<axum::Json<DeletedOut>, Refusal> {
     let (filter, users) = which.read()?;
     let deleted =
         caller.also_names(users).write(move |engine, scope| engine.delete_all(scope, filter.as_ref())).await?;
@@ -193,8 +196,7 @@ async fn update(
 ) -> Result<axum::Json<MemoryOut>, Refusal> {
     let (change, user) = body.read()?;
     change.check()?;
-    let memory =
-        caller.also_names(user).write(move |engine, scope| engine.update(scope, id_of(&id), &change)).await?;
+    let memory = caller.also_names(user).write(move |engine, scope| engine.update(scope, id_of(&id), &change)).await?;
     Ok(axum::Json(memory.into()))
 }
 

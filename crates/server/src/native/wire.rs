@@ -54,7 +54,17 @@ pub struct MemoryOut {
 impl From<Memory> for MemoryOut {
     fn from(memory: Memory) -> Self {
         let Memory {
-            id, memory, agent_id, run_id, app_id, categories, metadata, hash, expiration, created_at, updated_at
+            id,
+            memory,
+            agent_id,
+            run_id,
+            app_id,
+            categories,
+            metadata,
+            hash,
+            expiration,
+            created_at,
+            updated_at,
         } = memory;
         MemoryOut {
             id,

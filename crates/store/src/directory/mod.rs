@@ -159,7 +159,9 @@ impl locule_core::directory::Directory for Directory {
             }
             let standing = match by_name(connection, identity)? {
                 Some(standing) => standing,
-                None => Standing { space: None, state: State::Open, not_before: erased(connection, self.who(identity))? },
+                None => {
+                    Standing { space: None, state: State::Open, not_before: erased(connection, self.who(identity))? }
+                }
             };
             keep(&mut answers.standings, identity.clone(), standing);
             Ok(standing)

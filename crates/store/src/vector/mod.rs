@@ -82,6 +82,7 @@ impl Vectors {
         Self { dimension, rows: Rows::new(dimension), dead: Vec::new(), coarse_error: 0.0, revision: 0 }
     }
 
+    /// How many numbers a vector has.
     pub fn dimension(&self) -> usize {
         self.dimension
     }
@@ -91,6 +92,7 @@ impl Vectors {
         self.rows.len() - self.dead.len()
     }
 
+    /// Whether there is nothing to find.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -261,6 +263,7 @@ impl Vectors {
 }
 
 impl Scan {
+    /// One that has looked at nothing yet.
     pub fn new() -> Self {
         Self::default()
     }
