@@ -178,7 +178,8 @@ const HOUSE: Duration = Duration::from_secs(30);
 
 async fn accept(listener: TcpListener, router: Router, mut stopping: tokio::sync::watch::Receiver<()>) {
     let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(limit::HEADER_BYTES.max).pipeline_flush(true);
+    // Without flushing pipelines at once, for which hyper keeps any amount of an answer that its client does not take.
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(limit::HEADER_BYTES.max);
     let connections = GracefulShutdown::new();
     loop {
         let stream = tokio::select! {

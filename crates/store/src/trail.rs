@@ -73,7 +73,7 @@ fn link(row: &dyn Row, column: usize) -> Result<Link> {
 fn entry(row: &dyn Row) -> Result<Entry> {
     Ok(Entry {
         sequence: row.integer(0)?,
-        time: crate::memories::moment(row, 1)?,
+        time: row.moment(1)?,
         actor_kind: row.text(2)?.to_owned(),
         actor: row.text(3)?.to_owned(),
         on_behalf_of: row.maybe_text(4)?,

@@ -4,8 +4,12 @@
 //! speak. A backend only binds: it hands out transactions that see one space and nothing else, and that are rolled back
 //! when dropped. What the two databases say differently stands behind [`Dialect`].
 
+use jiff::Timestamp;
 use locule_core::Result;
 use locule_core::filter::{Ordering, Test};
+use locule_core::id::MemoryId;
+
+use crate::error::corrupt;
 
 /// A value that goes into a statement.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,6 +56,22 @@ impl dyn Row + '_ {
     /// Text, where there is some.
     pub fn maybe_text(&self, column: usize) -> Result<Option<String>> {
         if self.is_null(column) { Ok(None) } else { self.text(column).map(|text| Some(text.to_owned())) }
+    }
+
+    /// A moment.
+    pub fn moment(&self, column: usize) -> Result<Timestamp> {
+        Timestamp::from_microsecond(self.integer(column)?).map_err(corrupt)
+    }
+
+    /// A moment, where there is one.
+    pub fn maybe_moment(&self, column: usize) -> Result<Option<Timestamp>> {
+        if self.is_null(column) { Ok(None) } else { self.moment(column).map(Some) }
+    }
+
+    /// The id of a memory.
+    pub fn id(&self, column: usize) -> Result<MemoryId> {
+        let bytes = self.blob(column)?.try_into().map_err(|_| corrupt("an id of another length"))?;
+        Ok(MemoryId::from_bytes(bytes))
     }
 
     /// A whole number, where there is one.

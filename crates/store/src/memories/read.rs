@@ -1,0 +1,146 @@
+//! Looking at memories.
+
+use locule_core::filter::Filter;
+use locule_core::id::MemoryId;
+use locule_core::memory::{Event, EventKind, ListQuery, Memory, Page, Statistics};
+use locule_core::{Error, Result};
+
+use super::{COLUMNS, memory};
+use crate::filter;
+use crate::space::Reader;
+use crate::tx::{Owned, Sql, Value};
+use crate::vector;
+
+impl Reader<'_> {
+    /// One memory.
+    pub fn memory(&self, id: MemoryId) -> Result<Memory> {
+        self.tx
+            .first(
+                &format!("SELECT {COLUMNS} FROM memories WHERE id = $1 AND (expiration IS NULL OR expiration > $2)"),
+                &[Value::Blob(id.as_bytes()), Value::Integer(self.now.as_microsecond())],
+                memory,
+            )?
+            .ok_or_else(Error::not_found)
+    }
+
+    /// The memory of this number, unless it has expired or is gone.
+    pub(crate) fn numbered(&self, number: i64) -> Result<Option<Memory>> {
+        const NUMBERED: &str = "SELECT id, memory, agent_id, run_id, app_id, categories, metadata, hash, expiration, \
+             created_at, updated_at FROM memories WHERE number = $1 AND (expiration IS NULL OR expiration > $2)";
+        self.tx.first(NUMBERED, &[Value::Integer(number), Value::Integer(self.now.as_microsecond())], memory)
+    }
+
+    /// A page of memories, newest first.
+    pub fn list(&self, query: &ListQuery) -> Result<Page> {
+        query.check()?;
+        let total = self.count(query.filter.as_ref())?;
+        let mut sql = Sql::default();
+        sql.push("SELECT ").push(COLUMNS).push(" FROM memories WHERE ");
+        self.push_visible(&mut sql, query.filter.as_ref());
+        if let Some(before) = query.before {
+            sql.push(" AND id < ").bind(Owned::Blob(before.as_bytes().to_vec()));
+        }
+        // One more than asked for tells whether there is a next page.
+        sql.push(" ORDER BY id DESC LIMIT ").bind(Owned::Integer(query.limit as i64 + 1));
+        let mut memories = self.tx.all(sql.text(), &sql.values(), memory)?;
+        let more = memories.len() > query.limit;
+        memories.truncate(query.limit);
+        let next = memories.last().filter(|_| more).map(|memory| memory.id);
+        Ok(Page { memories, total, next })
+    }
+
+    /// How many memories match.
+    pub fn count(&self, filter: Option<&Filter>) -> Result<u64> {
+        // A writer's own changes are not in the state before they are committed.
+        if filter.is_none() && !self.writes {
+            return Ok(self.state()?.memories.saturating_sub(self.expired()?));
+        }
+        let mut sql = Sql::default();
+        sql.push("SELECT count(*) FROM memories WHERE ");
+        self.push_visible(&mut sql, filter);
+        Ok(self.tx.first(sql.text(), &sql.values(), |row| row.integer(0))?.unwrap_or(0) as u64)
+    }
+
+    /// Every memory, oldest first, with its vector.
+    pub fn export(&self, each: &mut dyn FnMut(Memory, Vec<f32>) -> Result<()>) -> Result<()> {
+        let mut sql = Sql::default();
+        sql.push("SELECT ").push(COLUMNS).push(", embedding FROM memories JOIN vectors USING (number) WHERE ");
+        self.push_visible(&mut sql, None);
+        sql.push(" ORDER BY id");
+        self.tx.query(sql.text(), &sql.values(), &mut |row| each(memory(row)?, vector::decode(row.blob(11)?)))
+    }
+
+    /// What happened to a memory, oldest first. Of a deleted one, that it was there and when.
+    pub fn history(&self, id: MemoryId) -> Result<Vec<Event>> {
+        let mut changes = Vec::new();
+        let mut created_at = None;
+        self.tx.query(
+            "SELECT event, old_memory, new_memory, created_at, at FROM history WHERE memory_id = $1 ORDER BY number",
+            &[Value::Blob(id.as_bytes())],
+            &mut |row| {
+                let event = if row.text(0)? == "DELETE" { EventKind::Delete } else { EventKind::Update };
+                created_at = Some(row.moment(3)?);
+                changes.push(Event {
+                    event,
+                    old_memory: row.maybe_text(1)?,
+                    new_memory: row.maybe_text(2)?,
+                    at: row.moment(4)?,
+                });
+                Ok(())
+            },
+        )?;
+        let current = self.memory(id);
+        // One that has expired is not seen, and neither are its texts, though they are not swept away yet.
+        if current.is_err() && changes.last().is_some_and(|change| change.event != EventKind::Delete) {
+            return Err(Error::not_found());
+        }
+        let created_at = match (created_at, &current) {
+            (Some(at), _) => at,
+            (None, Ok(memory)) => memory.created_at,
+            (None, Err(_)) => return Err(Error::not_found()),
+        };
+        // The first change tells what was added; without any, the memory itself does.
+        let added = match changes.first() {
+            Some(change) => change.old_memory.clone(),
+            None => current.ok().map(|memory| memory.memory),
+        };
+        let add = Event { event: EventKind::Add, old_memory: None, new_memory: added, at: created_at };
+        Ok(std::iter::once(add).chain(changes).collect())
+    }
+
+    /// Figures over the space.
+    pub fn statistics(&self) -> Result<Statistics> {
+        let mut sql = Sql::default();
+        sql.push(
+            "SELECT count(*), coalesce(avg(length(memory)), 0), min(created_at), max(created_at) FROM memories WHERE ",
+        );
+        self.push_visible(&mut sql, None);
+        let figures = self.tx.first(sql.text(), &sql.values(), |row| {
+            Ok(Statistics {
+                memory_count: row.integer(0)? as u64,
+                avg_memory_length: row.real(1)?,
+                first_memory: row.maybe_moment(2)?,
+                latest_memory: row.maybe_moment(3)?,
+            })
+        })?;
+        Ok(figures.unwrap_or_default())
+    }
+
+    /// How many memories have expired and are not yet swept away.
+    pub(crate) fn expired(&self) -> Result<u64> {
+        let now = Value::Integer(self.now.as_microsecond());
+        let count =
+            self.tx.first("SELECT count(*) FROM memories WHERE expiration <= $1", &[now], |row| row.integer(0))?;
+        Ok(count.unwrap_or(0) as u64)
+    }
+
+    /// The condition that a memory is to be seen and matches.
+    pub(crate) fn push_visible(&self, sql: &mut Sql, filter: Option<&Filter>) {
+        let now = Owned::Integer(self.now.as_microsecond());
+        sql.push("(expiration IS NULL OR expiration > ").bind(now).push(")");
+        if let Some(filter) = filter {
+            sql.push(" AND ");
+            filter::push(sql, self.tx.dialect(), filter);
+        }
+    }
+}
