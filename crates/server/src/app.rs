@@ -141,7 +141,7 @@ pub fn serve(
         let (operators, _) = operators().split_for_parts();
         let listener = TcpListener::bind(settings.listen).await?;
         let operator_listener = match settings.operator_listen {
-            Some(address) => Some(TcpListener::bind(address).await?),
+            Some(address) => Some(bind_operators(address).await?),
             None => None,
         };
         let operator_address = operator_listener.as_ref().map(TcpListener::local_addr).transpose()?;
@@ -167,6 +167,21 @@ pub fn serve(
     })?;
     drop(runtime);
     engine.close().map_err(std::io::Error::other)
+}
+
+/// The operators' listener. Where another server on this machine has the usual address, any free port serves.
+async fn bind_operators(address: SocketAddr) -> std::io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && Some(address) == usual_operators() => {
+            tracing::warn!(%address, "the operators' usual address is taken; they get another port");
+            TcpListener::bind(SocketAddr::new(address.ip(), 0)).await
+        }
+        bound => bound,
+    }
+}
+
+fn usual_operators() -> Option<SocketAddr> {
+    Settings::default().operator_listen
 }
 
 /// How long a client may take to send the head of a request, and how long what is under way may take at the end.

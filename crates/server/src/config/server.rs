@@ -12,7 +12,7 @@ section! {
         plain data: PathBuf = PathBuf::from("./locule-data");
         /// Where users and services connect. Beyond this machine, put a proxy with TLS in front.
         plain listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 7400));
-        /// Where operators connect, or `off`. An address that other machines reach needs `--operator-public`.
+        /// Where operators connect, or `off`. If this usual address is taken, any free port. An address that other machines reach needs `--operator-public`.
         plain operator_listen: OperatorListen = OperatorListen(Some(SocketAddr::from(([127, 0, 0, 1], 7401))));
         /// How long a request may take, in seconds; 1 to 3,600.
         plain deadline_s: u32 = 10;
