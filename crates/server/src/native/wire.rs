@@ -1,11 +1,14 @@
 //! What memories look like on the wire.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use locule::memory::{Metadata, ScoreParts};
 use locule::{Added, Change, Error, Hit, Memory, MemoryId, NewMemory, Result, filter};
-use serde::de::{self, Deserializer, SeqAccess, Visitor};
+use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 /// A memory.
@@ -108,39 +111,47 @@ impl MemoryOut {
 pub struct Embedding(pub Vec<f32>);
 
 impl<'de> Deserialize<'de> for Embedding {
+    /// Reads the text of the value and not its numbers one by one: parsed straight to 32 bits they take half the time.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Numbers;
-
-        impl<'de> Visitor<'de> for Numbers {
-            type Value = Embedding;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-                f.write_str("an array of numbers, or base64 of little-endian 32-bit floats")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut numbers: A) -> Result<Embedding, A::Error> {
-                let mut embedding = Vec::with_capacity(384);
-                while let Some(number) = numbers.next_element::<f32>()? {
-                    embedding.push(number);
-                    if embedding.len() > locule::limit::DIMENSION.max {
-                        return Err(de::Error::custom("an embedding has at most 4,096 numbers"));
-                    }
-                }
-                Ok(Embedding(embedding))
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Embedding, E> {
-                let bytes = BASE64_STANDARD.decode(text).map_err(|_| E::custom("an embedding that is not base64"))?;
-                let (numbers, rest) = bytes.as_chunks::<4>();
-                if !rest.is_empty() {
-                    return Err(E::custom("an embedding whose bytes are no multiple of 4"));
-                }
-                Ok(Embedding(numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()))
-            }
-        }
-
-        deserializer.deserialize_any(Numbers)
+        let json = Box::<RawValue>::deserialize(deserializer)?;
+        let json = json.get();
+        let read = match json.as_bytes().first() {
+            Some(b'[') => numbers(json),
+            Some(b'"') => base64(json),
+            _ => None,
+        };
+        read.map(Embedding).ok_or_else(|| {
+            de::Error::custom(
+                "an embedding is an array of at most 4,096 numbers, or base64 of little-endian 32-bit floats",
+            )
+        })
     }
+}
+
+/// The numbers of a JSON array that holds nothing else.
+fn numbers(json: &str) -> Option<Vec<f32>> {
+    let items = json.strip_prefix('[')?.strip_suffix(']')?;
+    if items.trim().is_empty() {
+        return Some(Vec::new());
+    }
+    // The text is JSON, so what parses here is one of its numbers; one too large becomes infinite, and is refused later.
+    let mut numbers = Vec::with_capacity(384);
+    for item in items.split(',') {
+        if numbers.len() == locule::limit::DIMENSION.max {
+            return None;
+        }
+        numbers.push(item.trim().parse().ok()?);
+    }
+    Some(numbers)
+}
+
+/// The floats of a JSON text that holds their base64.
+fn base64(json: &str) -> Option<Vec<f32>> {
+    let text: Cow<str> = serde_json::from_str(json).ok()?;
+    let bytes = BASE64_STANDARD.decode(&*text).ok()?;
+    let (numbers, rest) = bytes.as_chunks::<4>();
+    let fits = rest.is_empty() && numbers.len() <= locule::limit::DIMENSION.max;
+    fits.then(|| numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
 }
 
 /// A memory to add.
@@ -392,5 +403,26 @@ impl Which {
             _ => Some(filter::Filter::All(all)),
         };
         Ok((filter, users))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vector_is_an_array_of_numbers_or_base64_and_nothing_else() {
+        let read = |json: &str| serde_json::from_str::<Embedding>(json).ok().map(|embedding| embedding.0);
+        assert_eq!(read("[1, -2.5e1 ,0.5]"), Some(vec![1.0, -25.0, 0.5]));
+        assert_eq!(read("\"AACAPwAAAMA=\""), Some(vec![1.0, -2.0]));
+        assert_eq!(read(" [ ] "), Some(vec![]));
+        for bad in
+            ["[1,]", "[\"1\"]", "[null]", "[[1]]", "[true]", "[nan]", "[inf]", "{}", "1", "\"AAA=\"", "\"?\"", "[1 2]"]
+        {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+        let many = |count: usize| format!("[{}]", vec!["1"; count].join(","));
+        assert_eq!(read(&many(4_096)).map(|vector| vector.len()), Some(4_096));
+        assert_eq!(read(&many(4_097)), None);
     }
 }
