@@ -101,7 +101,8 @@ impl Code {
         match self {
             Code::RateLimited | Code::Overloaded | Code::Busy => Some(1),
             Code::ProviderUnavailable => Some(5),
-            Code::StorageFull => Some(60),
+            Code::StorageFull | Code::StorageError | Code::QuotaExceeded => Some(60),
+            Code::SpaceCorrupt | Code::KeyUnavailable | Code::SchemaTooNew => Some(300),
             _ => None,
         }
     }

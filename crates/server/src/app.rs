@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::Uri;
 use axum::middleware::from_fn_with_state;
 use governor::clock::DefaultClock;
 use governor::state::keyed::DashMapStateStore;
@@ -212,7 +211,7 @@ async fn accept(listener: TcpListener, router: Router, mut stopping: tokio::sync
         let _ = stream.set_nodelay(true);
         let router = router.clone();
         let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
-            without_trailing_slash(request.uri_mut());
+            without_trailing_slash(&mut request);
             router.clone().oneshot(request.map(axum::body::Body::new) as Request)
         });
         let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service));
@@ -223,19 +222,20 @@ async fn accept(listener: TcpListener, router: Router, mut stopping: tokio::sync
 }
 
 /// `/x/` is `/x`: a redirect would make some clients drop their credential. The page of the documentation alone is a
-/// directory, since its links are relative.
-fn without_trailing_slash(uri: &mut Uri) {
-    let path = uri.path();
-    if path.len() < 2 || !path.ends_with('/') || path == "/docs/" {
+/// directory, since its links are relative. What deletes is taken at its word: `DELETE /api/me/memories/` is somebody's
+/// slip with an empty id, and shall not delete everything.
+fn without_trailing_slash<B>(request: &mut hyper::Request<B>) {
+    let path = request.uri().path();
+    if path.len() < 2 || !path.ends_with('/') || path == "/docs/" || request.method() == hyper::Method::DELETE {
         return;
     }
     let trimmed = path.trim_end_matches('/');
-    let target = match uri.query() {
+    let target = match request.uri().query() {
         Some(query) => format!("{trimmed}?{query}"),
         None => trimmed.to_owned(),
     };
     if let Ok(target) = target.parse() {
-        *uri = target;
+        *request.uri_mut() = target;
     }
 }
 

@@ -1,5 +1,6 @@
 //! An OpenAI-compatible endpoint: `POST {url}/embeddings` with `{"model", "input"}`, answered by `{"data": [{"index", "embedding"}]}`.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use locule_core::{Code, Error, Result, limit};
@@ -19,7 +20,12 @@ const PAUSE_MAX: Duration = Duration::from_secs(4);
 /// Bytes of one number as JSON, generously.
 const NUMBER_BYTES: u64 = 32;
 
+/// How many requests are under way at a time. One that hangs holds a thread of the server's: with this many at most, a
+/// broken endpoint costs those who need it and nobody else.
+const UNDER_WAY: usize = 8;
+
 pub(super) struct Remote {
+    under_way: AtomicUsize,
     endpoint: Endpoint,
     model: Model,
     http: Http,
@@ -51,7 +57,7 @@ impl Remote {
             (document, query) => format!("{} ({document:?}, {query:?})", endpoint.model),
         };
         let model = Model { id, dimension: endpoint.dimension };
-        Ok(Remote { endpoint, model, http })
+        Ok(Remote { under_way: AtomicUsize::new(0), endpoint, model, http })
     }
 
     fn batch(&self, texts: &[String]) -> Result<Vec<Vec<f32>>> {
@@ -100,6 +106,23 @@ impl Remote {
     }
 }
 
+/// A request's place among those under way.
+struct Place<'a>(&'a AtomicUsize);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Remote {
+    fn place(&self) -> Result<Place<'_>> {
+        let before = self.under_way.fetch_add(1, Ordering::Relaxed);
+        let place = Place(&self.under_way);
+        if before < UNDER_WAY { Ok(place) } else { Err(unavailable("has as many requests of ours as it may have")) }
+    }
+}
+
 impl Embedder for Remote {
     fn model(&self) -> &Model {
         &self.model
@@ -110,6 +133,7 @@ impl Embedder for Remote {
             Purpose::Document => &self.endpoint.document_prefix,
             Purpose::Query => &self.endpoint.query_prefix,
         };
+        let _place = self.place()?;
         let texts: Vec<String> = texts.iter().map(|text| format!("{prefix}{text}")).collect();
         let mut vectors = Vec::with_capacity(texts.len());
         for batch in texts.chunks(self.endpoint.batch) {

@@ -98,6 +98,17 @@ fn one_space_has_several_spellings() {
 }
 
 #[test]
+fn an_empty_id_deletes_nothing() {
+    let house = House::with(&NO_MODEL);
+    let alice = house.alice();
+    alice.add_with_vector(&mut Chance::of(2), DIMENSION);
+    for path in ["/api/me/memories/", "/api/me/", "/api/alice-123/memories//"] {
+        assert_eq!(alice.delete(path).expect(404).code(), "not_found", "{path}");
+    }
+    assert_eq!(alice.get("/api/me/memories").expect(200).json()["total"], 1);
+}
+
+#[test]
 fn adding_says_what_is_new() {
     let house = House::with(&NO_MODEL);
     let alice = house.alice();
