@@ -130,19 +130,22 @@ impl<'de> Deserialize<'de> for Embedding {
 
 /// The numbers of a JSON array that holds nothing else.
 fn numbers(json: &str) -> Option<Vec<f32>> {
-    let items = json.strip_prefix('[')?.strip_suffix(']')?;
-    if items.trim().is_empty() {
-        return Some(Vec::new());
-    }
-    // The text is JSON, so what parses here is one of its numbers; one too large becomes infinite, and is refused later.
+    let mut rest = json.as_bytes().strip_prefix(b"[")?.trim_ascii_start();
     let mut numbers = Vec::with_capacity(384);
-    for item in items.split(',') {
-        if numbers.len() == locule::limit::DIMENSION.max {
-            return None;
-        }
-        numbers.push(item.trim().parse().ok()?);
+    if rest == b"]" {
+        return Some(numbers);
     }
-    Some(numbers)
+    loop {
+        // The text is JSON, so what reads as a number here is one; one too large becomes infinite, and is refused later.
+        let (number, length) = fast_float2::parse_partial(rest).ok()?;
+        numbers.push(number);
+        rest = rest[length..].trim_ascii_start();
+        match rest.split_first()? {
+            (b',', more) if numbers.len() < locule::limit::DIMENSION.max => rest = more.trim_ascii_start(),
+            (b']', []) => return Some(numbers),
+            _ => return None,
+        }
+    }
 }
 
 /// The floats of a JSON text that holds their base64.
