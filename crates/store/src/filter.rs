@@ -91,11 +91,11 @@ fn is_text(field: &Field) -> bool {
 /// The value as the field's column has it; `None` for a text that is no id, which no id equals, precedes or follows.
 fn owned(field: &Field, value: &Scalar) -> Option<Owned> {
     Some(match value {
-        Scalar::Text(text) if *field == Field::Id => Owned::Blob(text.parse::<MemoryId>().ok()?.as_bytes().to_vec()),
+        Scalar::Text(text) if *field == Field::Id => Owned::Id(*text.parse::<MemoryId>().ok()?.as_bytes()),
         Scalar::Text(text) => Owned::Text(text.clone()),
         Scalar::Integer(integer) => Owned::Integer(*integer),
         Scalar::Float(float) => Owned::Real(*float),
         Scalar::Bool(truth) => Owned::Integer(i64::from(*truth)),
-        Scalar::Time(moment) => Owned::Integer(moment.as_microsecond()),
+        Scalar::Time(moment) => Owned::Moment(*moment),
     })
 }

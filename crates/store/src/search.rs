@@ -69,14 +69,21 @@ impl Reader<'_> {
             self.warm().with(space, &*self.tx, look)?
         };
         let mut hits = Vec::with_capacity(find.limit.min(ranked.len()));
-        for (number, score, parts) in ranked {
-            if hits.len() == find.limit || find.threshold.is_some_and(|threshold| score < threshold) {
+        let good = |score: &f32| find.threshold.is_none_or(|threshold| *score >= threshold);
+        let good: Vec<_> = ranked.into_iter().take_while(|(_, score, _)| good(score)).collect();
+        // In one question to the database, unless some have expired: then the next best take their places.
+        for some in good.chunks(find.limit.max(1)) {
+            let numbers: Vec<i64> = some.iter().map(|(number, ..)| *number).collect();
+            let mut memories = self.numbered(&numbers)?;
+            let found = some.iter().filter_map(|&(number, score, parts)| {
+                memories.remove(&number).map(|memory| Hit { memory, score, parts })
+            });
+            hits.extend(found);
+            if hits.len() >= find.limit {
                 break;
             }
-            if let Some(memory) = self.numbered(number)? {
-                hits.push(Hit { memory, score, parts });
-            }
         }
+        hits.truncate(find.limit);
         Ok(hits)
     }
 

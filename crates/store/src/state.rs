@@ -4,7 +4,7 @@ use locule_core::{Error, Result};
 
 use crate::tx::{Tx, Value};
 
-/// The one row of `state`.
+/// The one row of `space_state`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
     /// Rises with every commit.
@@ -28,7 +28,7 @@ pub struct Model {
 
 /// Reads it.
 pub fn read(tx: &dyn Tx) -> Result<State> {
-    tx.first("SELECT revision, memories, size_bytes, model, dimension FROM state", &[], |row| {
+    tx.first("SELECT revision, memories, size_bytes, model, dimension FROM space_state", &[], |row| {
         let model = match (row.maybe_text(3)?, row.maybe_integer(4)?) {
             (Some(id), Some(dimension)) => Some(Model { id, dimension: dimension as usize }),
             _ => None,
@@ -46,7 +46,7 @@ pub fn read(tx: &dyn Tx) -> Result<State> {
 /// Writes it.
 pub fn write(tx: &dyn Tx, state: &State) -> Result<()> {
     tx.execute(
-        "UPDATE state SET revision = $1, memories = $2, size_bytes = $3, model = $4, dimension = $5",
+        "UPDATE space_state SET revision = $1, memories = $2, size_bytes = $3, model = $4, dimension = $5",
         &[
             Value::Integer(state.revision as i64),
             Value::Integer(state.memories as i64),

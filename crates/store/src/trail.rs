@@ -10,7 +10,7 @@ const COLUMNS: &str = "sequence, time, actor_kind, actor, on_behalf_of, act, obj
 
 /// Appends an entry for an act that is done if the transaction commits.
 pub fn append(tx: &dyn Tx, origin: &Origin, act: &str, object: Option<String>, now: Timestamp) -> Result<()> {
-    let last = tx.first("SELECT sequence, link FROM audit ORDER BY sequence DESC LIMIT 1", &[], |row| {
+    let last = tx.first("SELECT sequence, link FROM space_audit ORDER BY sequence DESC LIMIT 1", &[], |row| {
         Ok((row.integer(0)?, link(row, 1)?))
     })?;
     let (sequence, previous) = last.unwrap_or((0, BEGINNING));
@@ -26,11 +26,11 @@ pub fn append(tx: &dyn Tx, origin: &Origin, act: &str, object: Option<String>, n
         request_id: origin.request_id.clone(),
     };
     tx.execute(
-        "INSERT INTO audit (sequence, time, actor_kind, actor, on_behalf_of, act, object, outcome, request_id, link)
+        "INSERT INTO space_audit (sequence, time, actor_kind, actor, on_behalf_of, act, object, outcome, request_id, link)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         &[
             Value::Integer(entry.sequence),
-            Value::Integer(entry.time.as_microsecond()),
+            Value::Moment(entry.time),
             Value::Text(&entry.actor_kind),
             Value::Text(&entry.actor),
             Value::text(entry.on_behalf_of.as_deref()),
@@ -46,7 +46,7 @@ pub fn append(tx: &dyn Tx, origin: &Origin, act: &str, object: Option<String>, n
 
 /// Shows every entry, oldest first.
 pub fn read(tx: &dyn Tx, each: &mut dyn FnMut(Entry) -> Result<()>) -> Result<()> {
-    tx.query(&format!("SELECT {COLUMNS} FROM audit ORDER BY sequence"), &[], &mut |row| each(entry(row)?))
+    tx.query(&format!("SELECT {COLUMNS} FROM space_audit ORDER BY sequence"), &[], &mut |row| each(entry(row)?))
 }
 
 /// Checks every link. Says how many entries there are, or at which one the chain breaks.
@@ -54,7 +54,7 @@ pub fn verify(tx: &dyn Tx) -> Result<Result<u64, i64>> {
     let mut previous = BEGINNING;
     let mut count = 0;
     let mut broken = None;
-    tx.query(&format!("SELECT {COLUMNS} FROM audit ORDER BY sequence"), &[], &mut |row| {
+    tx.query(&format!("SELECT {COLUMNS} FROM space_audit ORDER BY sequence"), &[], &mut |row| {
         let (entry, stored) = (entry(row)?, link(row, 9)?);
         count += 1;
         if broken.is_none() && (entry.sequence != count as i64 || entry.link(&previous) != stored) {

@@ -9,14 +9,13 @@ use locule_core::Result;
 use locule_core::filter::{Ordering, Test};
 use locule_core::id::MemoryId;
 
-use crate::error::corrupt;
-
-/// A value that goes into a statement.
+/// A value that goes into a statement. Each kind is one type in either database, so that a statement can be sent with the
+/// types of its values and need not be prepared first.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value<'a> {
     /// SQL's NULL.
     Null,
-    /// A whole number; moments are microseconds since 1970.
+    /// A whole number.
     Integer(i64),
     /// Any other number.
     Real(f64),
@@ -24,12 +23,30 @@ pub enum Value<'a> {
     Text(&'a str),
     /// Bytes.
     Blob(&'a [u8]),
+    /// The id of an object: 16 bytes, or a `uuid`.
+    Id(&'a [u8; 16]),
+    /// A moment: microseconds since 1970, or a `timestamptz`.
+    Moment(Timestamp),
+    /// A JSON object: its text, or a `jsonb`.
+    Json(&'a str),
+    /// Texts: a JSON list of them, or a `text[]`.
+    Texts(&'a [String]),
 }
 
 impl<'a> Value<'a> {
     /// Text, or NULL.
     pub fn text(text: Option<&'a str>) -> Self {
         text.map_or(Value::Null, Value::Text)
+    }
+
+    /// A JSON object, or NULL.
+    pub fn json(json: Option<&'a str>) -> Self {
+        json.map_or(Value::Null, Value::Json)
+    }
+
+    /// A moment, or NULL.
+    pub fn moment(moment: Option<Timestamp>) -> Self {
+        moment.map_or(Value::Null, Value::Moment)
     }
 
     /// A whole number, or NULL.
@@ -50,6 +67,14 @@ pub trait Row {
     fn text(&self, column: usize) -> Result<&str>;
     /// Bytes.
     fn blob(&self, column: usize) -> Result<&[u8]>;
+    /// The id of an object.
+    fn id(&self, column: usize) -> Result<[u8; 16]>;
+    /// A moment.
+    fn moment(&self, column: usize) -> Result<Timestamp>;
+    /// The text of a JSON object.
+    fn json(&self, column: usize) -> Result<&str>;
+    /// Texts.
+    fn texts(&self, column: usize) -> Result<Vec<String>>;
 }
 
 impl dyn Row + '_ {
@@ -58,20 +83,14 @@ impl dyn Row + '_ {
         if self.is_null(column) { Ok(None) } else { self.text(column).map(|text| Some(text.to_owned())) }
     }
 
-    /// A moment.
-    pub fn moment(&self, column: usize) -> Result<Timestamp> {
-        Timestamp::from_microsecond(self.integer(column)?).map_err(corrupt)
-    }
-
     /// A moment, where there is one.
     pub fn maybe_moment(&self, column: usize) -> Result<Option<Timestamp>> {
         if self.is_null(column) { Ok(None) } else { self.moment(column).map(Some) }
     }
 
     /// The id of a memory.
-    pub fn id(&self, column: usize) -> Result<MemoryId> {
-        let bytes = self.blob(column)?.try_into().map_err(|_| corrupt("an id of another length"))?;
-        Ok(MemoryId::from_bytes(bytes))
+    pub fn memory_id(&self, column: usize) -> Result<MemoryId> {
+        self.id(column).map(MemoryId::from_bytes)
     }
 
     /// A whole number, where there is one.
@@ -141,8 +160,10 @@ pub enum Owned {
     Real(f64),
     /// Text.
     Text(String),
-    /// Bytes.
-    Blob(Vec<u8>),
+    /// The id of an object.
+    Id([u8; 16]),
+    /// A moment.
+    Moment(Timestamp),
 }
 
 impl Sql {
@@ -172,7 +193,8 @@ impl Sql {
                 Owned::Integer(integer) => Value::Integer(*integer),
                 Owned::Real(real) => Value::Real(*real),
                 Owned::Text(text) => Value::Text(text),
-                Owned::Blob(bytes) => Value::Blob(bytes),
+                Owned::Id(id) => Value::Id(id),
+                Owned::Moment(moment) => Value::Moment(*moment),
             })
             .collect()
     }
@@ -180,6 +202,9 @@ impl Sql {
 
 /// What SQLite and PostgreSQL say differently.
 pub trait Dialect: Sync {
+    /// Whether the history has a line for each memory that was added, and not only for what became of it.
+    fn keeps_creations(&self) -> bool;
+
     /// Puts a text into the word index.
     fn words_insert(&self, tx: &dyn Tx, number: i64, text: &str) -> Result<()>;
 

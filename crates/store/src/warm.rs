@@ -272,7 +272,7 @@ pub fn read(tx: &dyn Tx, state: &State) -> Result<Vectors> {
     let dimension = state.model.as_ref().map_or(1, |model| model.dimension);
     let mut vectors = Vectors::new(dimension);
     vectors.reserve(state.memories as usize);
-    tx.query("SELECT number, embedding FROM vectors ORDER BY number", &[], &mut |row| {
+    tx.query("SELECT number, embedding FROM memory_vectors ORDER BY number", &[], &mut |row| {
         let embedding = row.blob(1)?;
         if embedding.len() != 2 * dimension {
             return Err(crate::error::corrupt("a vector of another length"));

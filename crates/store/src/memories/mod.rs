@@ -1,5 +1,6 @@
 //! Memories: the statements over them, those that look in [`read`] and those that change in [`write`].
 
+mod history;
 mod read;
 mod write;
 
@@ -29,13 +30,13 @@ pub fn mismatch(own: &Model, asked: &Model) -> Error {
 /// The memory in [`COLUMNS`].
 fn memory(row: &dyn Row) -> Result<Memory> {
     Ok(Memory {
-        id: row.id(0)?,
+        id: row.memory_id(0)?,
         memory: row.text(1)?.to_owned(),
         agent_id: row.maybe_text(2)?,
         run_id: row.maybe_text(3)?,
         app_id: row.maybe_text(4)?,
-        categories: parse(row.text(5)?)?,
-        metadata: metadata(row.text(6)?)?,
+        categories: row.texts(5)?,
+        metadata: metadata(row.json(6)?)?,
         hash: row.text(7)?.to_owned(),
         expiration: row.maybe_moment(8)?,
         created_at: row.moment(9)?,

@@ -1,11 +1,13 @@
 //! Looking at memories.
 
+use std::collections::HashMap;
+
 use locule_core::filter::Filter;
 use locule_core::id::MemoryId;
 use locule_core::memory::{Event, EventKind, ListQuery, Memory, Page, Statistics};
 use locule_core::{Error, Result};
 
-use super::{COLUMNS, memory};
+use super::{COLUMNS, history, memory};
 use crate::filter;
 use crate::space::Reader;
 use crate::tx::{Owned, Sql, Value};
@@ -17,17 +19,29 @@ impl Reader<'_> {
         self.tx
             .first(
                 &format!("SELECT {COLUMNS} FROM memories WHERE id = $1 AND (expiration IS NULL OR expiration > $2)"),
-                &[Value::Blob(id.as_bytes()), Value::Integer(self.now.as_microsecond())],
+                &[Value::Id(id.as_bytes()), Value::Moment(self.now)],
                 memory,
             )?
             .ok_or_else(Error::not_found)
     }
 
-    /// The memory of this number, unless it has expired or is gone.
-    pub(crate) fn numbered(&self, number: i64) -> Result<Option<Memory>> {
-        const NUMBERED: &str = "SELECT id, memory, agent_id, run_id, app_id, categories, metadata, hash, expiration, \
-             created_at, updated_at FROM memories WHERE number = $1 AND (expiration IS NULL OR expiration > $2)";
-        self.tx.first(NUMBERED, &[Value::Integer(number), Value::Integer(self.now.as_microsecond())], memory)
+    /// The memories of these numbers, by number, without those that have expired or are gone.
+    pub(crate) fn numbered(&self, numbers: &[i64]) -> Result<HashMap<i64, Memory>> {
+        let numbers: Vec<Owned> = numbers.iter().map(|number| Owned::Integer(*number)).collect();
+        let mut found = HashMap::with_capacity(numbers.len());
+        if numbers.is_empty() {
+            return Ok(found);
+        }
+        let mut sql = Sql::default();
+        sql.push("SELECT ").push(COLUMNS).push(", number FROM memories WHERE number");
+        self.tx.dialect().among(&mut sql, &numbers);
+        sql.push(" AND ");
+        self.push_visible(&mut sql, None);
+        self.tx.query(sql.text(), &sql.values(), &mut |row| {
+            found.insert(row.integer(11)?, memory(row)?);
+            Ok(())
+        })?;
+        Ok(found)
     }
 
     /// A page of memories, newest first.
@@ -38,7 +52,7 @@ impl Reader<'_> {
         sql.push("SELECT ").push(COLUMNS).push(" FROM memories WHERE ");
         self.push_visible(&mut sql, query.filter.as_ref());
         if let Some(before) = query.before {
-            sql.push(" AND id < ").bind(Owned::Blob(before.as_bytes().to_vec()));
+            sql.push(" AND id < ").bind(Owned::Id(*before.as_bytes()));
         }
         // One more than asked for tells whether there is a next page.
         sql.push(" ORDER BY id DESC LIMIT ").bind(Owned::Integer(query.limit as i64 + 1));
@@ -64,7 +78,7 @@ impl Reader<'_> {
     /// Every memory, oldest first, with its vector.
     pub fn export(&self, each: &mut dyn FnMut(Memory, Vec<f32>) -> Result<()>) -> Result<()> {
         let mut sql = Sql::default();
-        sql.push("SELECT ").push(COLUMNS).push(", embedding FROM memories JOIN vectors USING (number) WHERE ");
+        sql.push("SELECT ").push(COLUMNS).push(", embedding FROM memories JOIN memory_vectors USING (number) WHERE ");
         self.push_visible(&mut sql, None);
         sql.push(" ORDER BY id");
         self.tx.query(sql.text(), &sql.values(), &mut |row| each(memory(row)?, vector::decode(row.blob(11)?)))
@@ -72,23 +86,8 @@ impl Reader<'_> {
 
     /// What happened to a memory, oldest first. Of a deleted one, that it was there and when.
     pub fn history(&self, id: MemoryId) -> Result<Vec<Event>> {
-        let mut changes = Vec::new();
-        let mut created_at = None;
-        self.tx.query(
-            "SELECT event, old_memory, new_memory, created_at, at FROM history WHERE memory_id = $1 ORDER BY number",
-            &[Value::Blob(id.as_bytes())],
-            &mut |row| {
-                let event = if row.text(0)? == "DELETE" { EventKind::Delete } else { EventKind::Update };
-                created_at = Some(row.moment(3)?);
-                changes.push(Event {
-                    event,
-                    old_memory: row.maybe_text(1)?,
-                    new_memory: row.maybe_text(2)?,
-                    at: row.moment(4)?,
-                });
-                Ok(())
-            },
-        )?;
+        let (created_at, changes) = history::changes(&*self.tx, id)?.unzip();
+        let changes = changes.unwrap_or_default();
         let current = self.memory(id);
         // One that has expired is not seen, and neither are its texts, though they are not swept away yet.
         if current.is_err() && changes.last().is_some_and(|change| change.event != EventKind::Delete) {
@@ -128,7 +127,7 @@ impl Reader<'_> {
 
     /// How many memories have expired and are not yet swept away.
     pub(crate) fn expired(&self) -> Result<u64> {
-        let now = Value::Integer(self.now.as_microsecond());
+        let now = Value::Moment(self.now);
         let count =
             self.tx.first("SELECT count(*) FROM memories WHERE expiration <= $1", &[now], |row| row.integer(0))?;
         Ok(count.unwrap_or(0) as u64)
@@ -136,7 +135,7 @@ impl Reader<'_> {
 
     /// The condition that a memory is to be seen and matches.
     pub(crate) fn push_visible(&self, sql: &mut Sql, filter: Option<&Filter>) {
-        let now = Owned::Integer(self.now.as_microsecond());
+        let now = Owned::Moment(self.now);
         sql.push("(expiration IS NULL OR expiration > ").bind(now).push(")");
         if let Some(filter) = filter {
             sql.push(" AND ");

@@ -5,7 +5,7 @@ use locule_core::id::{MemoryId, Tick};
 use locule_core::memory::{Added, Change, Memory, NewMemory, hash};
 use locule_core::{Code, Error, Result};
 
-use super::{COLUMNS, memory, mismatch};
+use super::{COLUMNS, history, memory, mismatch};
 use crate::filter;
 use crate::space::Writer;
 use crate::state::Model;
@@ -100,7 +100,7 @@ impl Writer<'_> {
             self.adopt(model)?;
             self.check_row(&row)?;
             self.tx.execute(
-                "UPDATE vectors SET embedding = $1 WHERE number = $2",
+                "UPDATE memory_vectors SET embedding = $1 WHERE number = $2",
                 &[Value::Blob(&row), Value::Integer(number)],
             )?;
             self.delta.put(number, row);
@@ -142,7 +142,7 @@ impl Writer<'_> {
     pub fn sweep(&mut self) -> Result<u64> {
         let expired = self.tx.all(
             &format!("SELECT {COLUMNS}, number FROM memories WHERE expiration <= $1 LIMIT $2"),
-            &[Value::Integer(self.reader.now.as_microsecond()), Value::Integer(SWEEP)],
+            &[Value::Moment(self.reader.now), Value::Integer(SWEEP)],
             |row| Ok((memory(row)?, row.integer(11)?)),
         )?;
         for (memory, number) in &expired {
@@ -169,14 +169,9 @@ impl Writer<'_> {
     /// The tick of the next id: now, or right after the latest id if that is not past.
     fn next_tick(&self) -> Result<Tick> {
         let now = Tick::of(self.reader.now);
-        let mut latest = None;
+        let kept = self.tx.first("SELECT id FROM memories ORDER BY id DESC LIMIT 1", &[], |row| row.memory_id(0))?;
         // Those that were deleted are in the history: no id comes before one that was given, whatever became of it.
-        for newest in [
-            "SELECT id FROM memories ORDER BY id DESC LIMIT 1",
-            "SELECT memory_id FROM history ORDER BY memory_id DESC LIMIT 1",
-        ] {
-            latest = latest.max(self.tx.first(newest, &[], |row| row.id(0))?);
-        }
+        let latest = kept.max(history::latest(&*self.tx)?);
         Ok(latest.map_or(now, |latest: MemoryId| now.max(latest.tick().next())))
     }
 
@@ -198,7 +193,7 @@ impl Writer<'_> {
     fn known(&mut self, id: MemoryId) -> Result<bool> {
         let found = self.tx.first(
             &format!("SELECT {COLUMNS}, number FROM memories WHERE id = $1"),
-            &[Value::Blob(id.as_bytes())],
+            &[Value::Id(id.as_bytes())],
             |row| Ok((memory(row)?, row.integer(11)?)),
         )?;
         Ok(self.unless_expired(found)?.is_some())
@@ -231,7 +226,7 @@ impl Writer<'_> {
 
     fn number(&self, id: MemoryId) -> Result<i64> {
         let number =
-            self.tx.first("SELECT number FROM memories WHERE id = $1", &[Value::Blob(id.as_bytes())], |row| {
+            self.tx.first("SELECT number FROM memories WHERE id = $1", &[Value::Id(id.as_bytes())], |row| {
                 row.integer(0)
             })?;
         number.ok_or_else(Error::not_found)
@@ -239,7 +234,7 @@ impl Writer<'_> {
 
     fn insert(&mut self, memory: &Memory, row: Vec<u8>) -> Result<()> {
         self.check_row(&row)?;
-        let (categories, metadata) = json(memory)?;
+        let metadata = json(memory)?;
         let number = self.next_number()?;
         self.tx.execute(
             "INSERT INTO memories (number, id, memory, agent_id, run_id, app_id, categories, metadata, hash, expiration,
@@ -247,24 +242,25 @@ impl Writer<'_> {
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
             &[
                 Value::Integer(number),
-                Value::Blob(memory.id.as_bytes()),
+                Value::Id(memory.id.as_bytes()),
                 Value::Text(&memory.memory),
                 Value::text(memory.agent_id.as_deref()),
                 Value::text(memory.run_id.as_deref()),
                 Value::text(memory.app_id.as_deref()),
-                Value::Text(&categories),
-                Value::Text(&metadata),
+                Value::Texts(&memory.categories),
+                Value::Json(&metadata),
                 Value::Text(&memory.hash),
-                Value::integer(memory.expiration.map(|expiration| expiration.as_microsecond())),
-                Value::Integer(memory.created_at.as_microsecond()),
-                Value::Integer(memory.updated_at.as_microsecond()),
+                Value::moment(memory.expiration),
+                Value::Moment(memory.created_at),
+                Value::Moment(memory.updated_at),
             ],
         )?;
         self.tx.dialect().words_insert(&*self.reader.tx, number, &memory.memory)?;
         self.tx.execute(
-            "INSERT INTO vectors (number, embedding) VALUES ($1, $2)",
+            "INSERT INTO memory_vectors (number, embedding) VALUES ($1, $2)",
             &[Value::Integer(number), Value::Blob(&row)],
         )?;
+        history::created(&*self.reader.tx, memory)?;
         self.state.memories += 1;
         self.state.size_bytes += size(memory) + row.len() as u64;
         self.delta.put(number, row);
@@ -288,7 +284,7 @@ impl Writer<'_> {
 
     fn write_row(&self, number: i64, old: &Memory, new: &Memory) -> Result<()> {
         let tx = &*self.reader.tx;
-        let (categories, metadata) = json(new)?;
+        let metadata = json(new)?;
         if old.memory != new.memory {
             tx.dialect().words_remove(tx, number, &old.memory)?;
         }
@@ -300,42 +296,26 @@ impl Writer<'_> {
                 Value::text(new.agent_id.as_deref()),
                 Value::text(new.run_id.as_deref()),
                 Value::text(new.app_id.as_deref()),
-                Value::Text(&categories),
-                Value::Text(&metadata),
+                Value::Texts(&new.categories),
+                Value::Json(&metadata),
                 Value::Text(&new.hash),
-                Value::integer(new.expiration.map(|expiration| expiration.as_microsecond())),
-                Value::Integer(new.updated_at.as_microsecond()),
+                Value::moment(new.expiration),
+                Value::Moment(new.updated_at),
                 Value::Integer(number),
             ],
         )?;
         if old.memory != new.memory {
             tx.dialect().words_insert(tx, number, &new.memory)?;
         }
-        tx.execute(
-            "INSERT INTO history (memory_id, event, old_memory, new_memory, created_at, at)
-             VALUES ($1, 'UPDATE', $2, $3, $4, $5)",
-            &[
-                Value::Blob(new.id.as_bytes()),
-                Value::Text(&old.memory),
-                Value::Text(&new.memory),
-                Value::Integer(old.created_at.as_microsecond()),
-                Value::Integer(new.updated_at.as_microsecond()),
-            ],
-        )?;
-        Ok(())
+        history::updated(tx, old, new)
     }
 
     fn remove(&mut self, number: i64, memory: &Memory) -> Result<()> {
         let tx = &*self.reader.tx;
-        let id = Value::Blob(memory.id.as_bytes());
         tx.dialect().words_remove(tx, number, &memory.memory)?;
         tx.execute("DELETE FROM memories WHERE number = $1", &[Value::Integer(number)])?;
-        tx.execute("DELETE FROM vectors WHERE number = $1", &[Value::Integer(number)])?;
-        tx.execute("UPDATE history SET old_memory = NULL, new_memory = NULL WHERE memory_id = $1", &[id])?;
-        tx.execute(
-            "INSERT INTO history (memory_id, event, created_at, at) VALUES ($1, 'DELETE', $2, $3)",
-            &[id, Value::Integer(memory.created_at.as_microsecond()), Value::Integer(self.reader.now.as_microsecond())],
-        )?;
+        tx.execute("DELETE FROM memory_vectors WHERE number = $1", &[Value::Integer(number)])?;
+        history::deleted(tx, memory, self.reader.now)?;
         let vector = 2 * self.state.model.as_ref().map_or(0, |model| model.dimension) as u64;
         self.state.memories = self.state.memories.saturating_sub(1);
         self.state.size_bytes = self.state.size_bytes.saturating_sub(size(memory) + vector);
@@ -346,14 +326,10 @@ impl Writer<'_> {
     fn clear(&mut self) -> Result<u64> {
         let count = self.count(None)?;
         let tx = &*self.reader.tx;
-        tx.execute("UPDATE history SET old_memory = NULL, new_memory = NULL", &[])?;
-        tx.execute(
-            "INSERT INTO history (memory_id, event, created_at, at) SELECT id, 'DELETE', created_at, $1 FROM memories",
-            &[Value::Integer(self.reader.now.as_microsecond())],
-        )?;
+        history::all_deleted(tx, self.reader.now)?;
         tx.dialect().words_clear(tx)?;
         tx.execute("DELETE FROM memories", &[])?;
-        tx.execute("DELETE FROM vectors", &[])?;
+        tx.execute("DELETE FROM memory_vectors", &[])?;
         self.state.memories = 0;
         self.state.size_bytes = 0;
         self.delta.clear();
@@ -420,8 +396,6 @@ fn size(memory: &Memory) -> u64 {
     (memory.memory.len() + metadata) as u64
 }
 
-fn json(memory: &Memory) -> Result<(String, String)> {
-    let categories = serde_json::to_string(&memory.categories).map_err(Error::internal)?;
-    let metadata = serde_json::to_string(&memory.metadata).map_err(Error::internal)?;
-    Ok((categories, metadata))
+fn json(memory: &Memory) -> Result<String> {
+    serde_json::to_string(&memory.metadata).map_err(Error::internal)
 }

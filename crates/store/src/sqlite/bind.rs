@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use jiff::Timestamp;
 use locule_core::{Code, Error, Result};
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection};
@@ -142,6 +143,14 @@ impl ToSql for Value<'_> {
             Value::Real(real) => ValueRef::Real(*real),
             Value::Text(text) => ValueRef::Text(text.as_bytes()),
             Value::Blob(bytes) => ValueRef::Blob(bytes),
+            Value::Id(id) => ValueRef::Blob(*id),
+            Value::Moment(moment) => ValueRef::Integer(moment.as_microsecond()),
+            Value::Json(json) => ValueRef::Text(json.as_bytes()),
+            Value::Texts(texts) => {
+                let list = serde_json::to_string(texts)
+                    .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+                return Ok(ToSqlOutput::from(list));
+            }
         }))
     }
 }
@@ -176,6 +185,25 @@ impl Row for Columns<'_> {
 
     fn blob(&self, column: usize) -> Result<&[u8]> {
         self.value(column)?.as_blob().map_err(corrupt)
+    }
+
+    fn id(&self, column: usize) -> Result<[u8; 16]> {
+        self.blob(column)?.try_into().map_err(|_| corrupt("an id of another length"))
+    }
+
+    fn moment(&self, column: usize) -> Result<Timestamp> {
+        Timestamp::from_microsecond(self.integer(column)?).map_err(corrupt)
+    }
+
+    fn json(&self, column: usize) -> Result<&str> {
+        self.text(column)
+    }
+
+    fn texts(&self, column: usize) -> Result<Vec<String>> {
+        match self.text(column)? {
+            "[]" => Ok(Vec::new()),
+            list => serde_json::from_str(list).map_err(corrupt),
+        }
     }
 }
 

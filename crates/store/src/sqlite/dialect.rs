@@ -9,6 +9,11 @@ use crate::tx::{Dialect, Owned, Sql, Tx, Value, operator};
 pub struct Sqlite;
 
 impl Dialect for Sqlite {
+    /// The memory tells it, and a durable add writes one page less.
+    fn keeps_creations(&self) -> bool {
+        false
+    }
+
     fn words_insert(&self, tx: &dyn Tx, number: i64, text: &str) -> Result<()> {
         tx.execute("INSERT INTO words (rowid, memory) VALUES ($1, $2)", &[Value::Integer(number), Value::Text(text)])?;
         Ok(())
@@ -116,7 +121,7 @@ impl Dialect for Sqlite {
             sql.push(" = ").bind(value.clone());
             return;
         }
-        let value = if matches!(values.first(), Some(Owned::Blob(_))) { "unhex(value)" } else { "value" };
+        let value = if matches!(values.first(), Some(Owned::Id(_))) { "unhex(value)" } else { "value" };
         let list: serde_json::Value = values.iter().map(json).collect();
         sql.push(" IN (SELECT ").push(value).push(" FROM json_each(").bind(Owned::Text(list.to_string())).push("))");
     }
@@ -127,7 +132,8 @@ fn json(value: &Owned) -> serde_json::Value {
         Owned::Integer(integer) => (*integer).into(),
         Owned::Real(real) => (*real).into(),
         Owned::Text(text) => text.as_str().into(),
-        Owned::Blob(bytes) => data_encoding::HEXLOWER.encode(bytes).into(),
+        Owned::Id(id) => data_encoding::HEXLOWER.encode(id).into(),
+        Owned::Moment(moment) => moment.as_microsecond().into(),
     }
 }
 

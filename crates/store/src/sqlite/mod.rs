@@ -88,7 +88,7 @@ impl Home {
     /// A file that is older than what it once published was put back from elsewhere: nobody gets the past as the present.
     fn check_revision(&self, space: SpaceId, connection: &Connection) -> Result<()> {
         let revision: i64 =
-            connection.query_row("SELECT revision FROM state", [], |row| row.get(0)).map_err(of_sqlite)?;
+            connection.query_row("SELECT revision FROM space_state", [], |row| row.get(0)).map_err(of_sqlite)?;
         let high_water = self.directory.high_water(space)?;
         if (revision as u64) < high_water {
             return Err(corrupt(format!(

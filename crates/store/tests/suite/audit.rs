@@ -76,11 +76,12 @@ fn whatever_is_changed_in_a_chain_is_found() {
     let row = |sequence: i64| format!("WHERE sequence = {sequence}");
     let mut statements: Vec<String> = Vec::new();
     for sequence in [1, 3, 5] {
-        statements.extend(changes.iter().map(|change| format!("UPDATE audit SET {change} {}", row(sequence))));
+        statements.extend(changes.iter().map(|change| format!("UPDATE space_audit SET {change} {}", row(sequence))));
     }
-    statements.push(format!("DELETE FROM audit {}", row(1)));
-    statements.push(format!("DELETE FROM audit {}", row(3)));
-    statements.push("UPDATE audit SET sequence = -sequence; UPDATE audit SET sequence = 6 + sequence".to_owned());
+    statements.push(format!("DELETE FROM space_audit {}", row(1)));
+    statements.push(format!("DELETE FROM space_audit {}", row(3)));
+    statements
+        .push("UPDATE space_audit SET sequence = -sequence; UPDATE space_audit SET sequence = 6 + sequence".to_owned());
     for statement in statements {
         let kept = house.while_closed(|_| {
             let kept = std::fs::read(&file).unwrap();
