@@ -12,6 +12,7 @@ mod key;
 mod layout;
 mod memories;
 mod paths;
+pub mod postgres;
 mod seal;
 mod search;
 mod space;

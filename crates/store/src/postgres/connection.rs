@@ -1,0 +1,176 @@
+//! One connection, used from one thread at a time. It runs on a small event loop of its own, which turns only while somebody
+//! waits for an answer: a caller that goes away in the midst leaves nothing half sent.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::num::NonZeroUsize;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use futures_util::future::try_join_all;
+use locule_core::{Code, Error, Result};
+use lru::LruCache;
+use tokio::runtime::Runtime;
+use tokio_postgres::{Client, RowStream, Statement};
+
+use super::address::{Address, Pooler};
+use super::value::{Columns, Parameter};
+use crate::error::{of_postgres, silent};
+use crate::tx::{Row, Value};
+
+/// How long an answer, or the next part of one, is waited for. Below the usual deadline of a request, so that a database
+/// which has frozen is an error with a name and not a request that ran out of time.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// How many statements a connection keeps prepared.
+const STATEMENTS: NonZeroUsize = NonZeroUsize::new(128).unwrap();
+
+/// A connection.
+pub struct Connection {
+    runtime: Runtime,
+    client: Client,
+    /// What moves bytes. It ends when the other side has gone.
+    link: RefCell<Link>,
+    pooler: Pooler,
+    statements: RefCell<LruCache<String, Statement>>,
+    spoiled: Cell<bool>,
+}
+
+type Link = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send>>;
+
+/// A statement with its values.
+pub type Asked<'a> = (&'a str, &'a [Value<'a>]);
+
+impl Connection {
+    /// Connects.
+    #[expect(clippy::disallowed_methods, reason = "the home of connecting")]
+    pub fn open(address: &Address, pooler: Pooler) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal)?;
+        let tls = address.tls()?;
+        let opening = async { tokio::time::timeout(PATIENCE, address.config().connect(tls)).await };
+        let (client, link) = runtime.block_on(opening).map_err(|_| silent())?.map_err(of_postgres)?;
+        Ok(Connection {
+            runtime,
+            client,
+            link: RefCell::new(Box::pin(link)),
+            pooler,
+            statements: RefCell::new(LruCache::new(STATEMENTS)),
+            spoiled: Cell::new(false),
+        })
+    }
+
+    /// Runs a statement; says how many rows it changed.
+    pub fn execute(&self, sql: &str, values: &[Value]) -> Result<usize> {
+        let rows = self.wait(self.ask(sql, values))?;
+        let mut rows = pin!(rows);
+        while self.wait(rows.try_next())?.is_some() {}
+        Ok(rows.rows_affected().unwrap_or(0) as usize)
+    }
+
+    /// Runs a statement and shows each row to `each`, until there are no more or `each` fails.
+    ///
+    /// `each` asks nothing on this connection: the answer would stand behind the rows that it has not yet taken.
+    pub fn query(&self, sql: &str, values: &[Value], each: &mut dyn FnMut(&dyn Row) -> Result<()>) -> Result<()> {
+        let rows = self.wait(self.ask(sql, values))?;
+        let mut rows = pin!(rows);
+        while let Some(row) = self.wait(rows.try_next())? {
+            each(&Columns(&row))?;
+        }
+        Ok(())
+    }
+
+    /// Runs statements without values, one after the other, as one message.
+    pub fn batch(&self, sql: &str) -> Result<()> {
+        self.wait(self.client.batch_execute(sql))
+    }
+
+    /// Runs statements without values, and others behind them, on one journey. Gives the rows of those.
+    pub fn batch_and(&self, sql: &str, asked: &[Asked]) -> Result<Vec<Vec<tokio_postgres::Row>>> {
+        self.prepare(asked)?;
+        let batch = async { self.client.batch_execute(sql).await.map(|()| Vec::new()) };
+        let answers = asked.iter().map(|(sql, values)| async { self.ask(sql, values).await?.try_collect().await });
+        let all: Vec<Pin<Box<dyn Future<Output = _> + '_>>> =
+            std::iter::once(Box::pin(batch) as _).chain(answers.map(|answer| Box::pin(answer) as _)).collect();
+        let mut answers: Vec<Vec<tokio_postgres::Row>> = self.wait(try_join_all(all))?;
+        answers.remove(0);
+        Ok(answers)
+    }
+
+    /// Whether it is of no more use: something failed on it, or the other side has gone.
+    pub fn is_spoiled(&self) -> bool {
+        self.spoiled.get() || self.client.is_closed()
+    }
+
+    /// Nobody shall use it again.
+    pub fn spoil(&self) {
+        self.spoiled.set(true);
+    }
+
+    /// Has statements prepared that are about to go out together.
+    fn prepare(&self, asked: &[Asked]) -> Result<()> {
+        if self.pooler == Pooler::Transaction {
+            return Ok(());
+        }
+        for (sql, values) in asked {
+            self.wait(self.prepared(sql, values))?;
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, sql: &str, values: &[Value<'_>]) -> Result<RowStream, tokio_postgres::Error> {
+        let parameters = values.iter().map(|value| Parameter(*value));
+        if self.pooler == Pooler::Transaction {
+            let typed = parameters.map(|parameter| {
+                let kind = parameter.kind();
+                (parameter, kind)
+            });
+            return self.client.query_typed_raw(sql, typed).await;
+        }
+        let statement = self.prepared(sql, values).await?;
+        self.client.query_raw(&statement, parameters).await
+    }
+
+    async fn prepared(&self, sql: &str, values: &[Value<'_>]) -> Result<Statement, tokio_postgres::Error> {
+        let kinds: Vec<_> = values.iter().map(|value| Parameter(*value).kind()).collect();
+        // The same words with values of other types are another statement.
+        let key = kinds.iter().fold(sql.to_owned(), |key, kind| format!("{key} {}", kind.oid()));
+        if let Some(known) = self.statements.borrow_mut().get(&key) {
+            return Ok(known.clone());
+        }
+        let statement = self.client.prepare_typed(sql, &kinds).await?;
+        self.statements.borrow_mut().put(key, statement.clone());
+        Ok(statement)
+    }
+
+    /// Turns the loop until the answer is there, the other side is gone, or patience ends.
+    fn wait<T>(&self, answer: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T> {
+        if self.is_spoiled() {
+            return Err(silent());
+        }
+        let mut answer = pin!(answer);
+        let mut link = self.link.borrow_mut();
+        let turning = poll_fn(|context| {
+            if let Poll::Ready(answer) = answer.as_mut().poll(context) {
+                return Poll::Ready(answer.map_err(of_postgres));
+            }
+            if let Poll::Ready(ended) = link.as_mut().poll(context) {
+                // What has come before the end may still answer.
+                self.spoil();
+                if let Poll::Ready(answer) = answer.as_mut().poll(context) {
+                    return Poll::Ready(answer.map_err(of_postgres));
+                }
+                return Poll::Ready(Err(ended.err().map_or_else(silent, of_postgres)));
+            }
+            // The link may have moved what the answer waited for; it wakes us if so.
+            Poll::Pending
+        });
+        let answer = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, turning).await });
+        answer.unwrap_or_else(|_| Err(silent())).inspect_err(|error| {
+            if matches!(error.code(), Code::BackendUnavailable) {
+                self.spoil();
+            }
+        })
+    }
+}

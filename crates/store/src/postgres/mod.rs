@@ -1,0 +1,5 @@
+//! PostgreSQL: spaces as rows behind row security, as schemas, or as databases.
+
+pub mod address;
+pub mod connection;
+mod value;
