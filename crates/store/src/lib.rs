@@ -167,10 +167,26 @@ pub fn open(options: &Options, sources: Sources) -> Result<Store> {
     Ok(Store { directory, spaces, token_secret })
 }
 
+/// Sets a PostgreSQL up for an installation, or brings it up to date. `admin` is the address of somebody who may; nobody
+/// else's work needs that right.
+pub fn migrate(options: &Options, admin: &postgres::Address, sources: &Sources) -> Result<()> {
+    let Keeping::Postgres(kept) = &options.keeping else {
+        return Err(Error::invalid(
+            "The layout `file` has no database to set up: its files are brought up to date when they are opened.",
+        ));
+    };
+    let master = master_key(&Paths::new(options.data.clone()), options, sources)?;
+    postgres::prepare(admin, &kept.server(&master), kept.layout)
+}
+
 impl Postgres {
+    fn server(&self, master: &MasterKey) -> Server {
+        Server::new(self.address.clone(), self.pooler, self.prefix.clone(), master.derive("postgres"))
+    }
+
     fn layout(&self, master: &MasterKey, directory: &Arc<Directory>) -> Box<dyn Layout> {
         let (max, directory) = (self.connections_max, directory.clone());
-        let server = Server::new(self.address.clone(), self.pooler, self.prefix.clone(), master.derive("postgres"));
+        let server = self.server(master);
         match self.layout {
             PostgresLayout::Rls => Box::new(Kept::new(Rows::new(server, directory.clone()), max, directory)),
             PostgresLayout::Schema => Box::new(Kept::new(Schemas::new(server), max, directory)),
