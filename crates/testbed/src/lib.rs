@@ -30,6 +30,7 @@
 mod account;
 mod address;
 mod fail;
+mod pgbouncer;
 mod place;
 mod port;
 mod postgres;
@@ -37,4 +38,5 @@ mod process;
 mod run;
 mod service;
 
+pub use pgbouncer::PgBouncer;
 pub use postgres::{Database, Flavour, Postgres, Setup};
