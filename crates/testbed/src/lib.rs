@@ -35,8 +35,10 @@ mod place;
 mod port;
 mod postgres;
 mod process;
+mod proxy;
 mod run;
 mod service;
 
 pub use pgbouncer::PgBouncer;
 pub use postgres::{Database, Flavour, Postgres, Setup};
+pub use proxy::Proxy;

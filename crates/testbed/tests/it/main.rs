@@ -5,3 +5,4 @@
 mod end;
 mod pgbouncer;
 mod postgres;
+mod proxy;
