@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a test looks into /proc and starts itself again")]
 
 mod end;
+mod failover;
 mod pgbouncer;
 mod postgres;
 mod proxy;
