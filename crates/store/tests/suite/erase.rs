@@ -213,7 +213,7 @@ fn what_runs_during_an_erasure_ends_before_it_or_is_refused(layout: &Layout) {
                     })
                 })
                 .collect();
-            while house.store.spaces.held().0 < 4 {
+            while house.store.spaces.held().0 < 2 {
                 std::thread::yield_now();
             }
             house.alice().erase().unwrap();
