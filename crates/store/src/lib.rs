@@ -167,10 +167,32 @@ pub fn open(options: &Options, sources: Sources) -> Result<Store> {
     Ok(Store { directory, spaces, token_secret })
 }
 
+/// Sets up the PostgreSQL of an installation, with a login that may: its roles, its tables and what guards them. May be
+/// repeated, and then puts right what has been changed since.
+///
+/// `model` says whose vectors the tables of an older product hold, if these are to be taken over.
+pub fn migrate(
+    options: &Options,
+    privileged: &postgres::Address,
+    model: Option<String>,
+    sources: &Sources,
+) -> Result<postgres::Report> {
+    let Keeping::Postgres(kept) = &options.keeping else {
+        return Err(Error::invalid("This installation keeps its data in files: there is no PostgreSQL to set up."));
+    };
+    let master = master_key(&Paths::new(options.data.clone()), options, sources)?;
+    let wanted = postgres::Wanted { layout: kept.layout, model };
+    postgres::migrate(privileged, &kept.server(&master), &wanted)
+}
+
 impl Postgres {
+    fn server(&self, master: &MasterKey) -> Server {
+        Server::new(self.address.clone(), self.pooler, self.prefix.clone(), master.derive("postgres"))
+    }
+
     fn layout(&self, master: &MasterKey, directory: &Arc<Directory>) -> Box<dyn Layout> {
         let (max, directory) = (self.connections_max, directory.clone());
-        let server = Server::new(self.address.clone(), self.pooler, self.prefix.clone(), master.derive("postgres"));
+        let server = self.server(master);
         match self.layout {
             PostgresLayout::Rls => Box::new(Kept::new(Rows::new(server, directory.clone()), max, directory)),
             PostgresLayout::Schema => Box::new(Kept::new(Schemas::new(server), max, directory)),

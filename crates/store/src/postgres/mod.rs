@@ -7,6 +7,7 @@ pub mod connection;
 mod database;
 pub mod dialect;
 mod keeper;
+mod migrate;
 mod pool;
 mod rls;
 mod schema;
@@ -34,6 +35,7 @@ use crate::tx::Tx;
 
 pub use self::address::{Address, Pooler};
 pub use self::database::Databases;
+pub use self::migrate::{Report, Wanted, migrate, statements};
 pub use self::rls::Rows;
 pub use self::schema::Schemas;
 pub use self::server::{Prefix, Server};

@@ -1,5 +1,7 @@
 -- The end of a migration: what it was allowed to do for as long as it ran is taken back.
 
+-- A backup is of everything, by whatever part of us it was made.
+GRANT SELECT ON ALL TABLES IN SCHEMA locule TO "{prefix}_backup";
 REVOKE CREATE ON SCHEMA locule FROM "{prefix}_helper", "{prefix}_writer";
 DO $locule$
 DECLARE

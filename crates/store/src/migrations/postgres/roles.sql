@@ -33,9 +33,11 @@ BEGIN
         ('{prefix}_user', 'NOLOGIN NOINHERIT', true, false),
         ('{prefix}_api', 'LOGIN NOINHERIT', true, false),
         ('{prefix}_directory', 'LOGIN NOINHERIT', true, false),
-        -- It makes schemas and databases for spaces, and only the layouts of those names have need of it. Not CREATEROLE:
-        -- until PostgreSQL 16 that is the right to become anybody but a superuser.
-        ('{prefix}_keeper', 'LOGIN NOINHERIT CREATEDB', current_setting('locule.with_keeper', true) = 'on', false),
+        -- It makes schemas, databases and their roles for spaces, and only the layouts of those names have need of it: until
+        -- PostgreSQL 16, CREATEROLE is the right to become anybody but a superuser.
+        ('{prefix}_keeper', 'LOGIN NOINHERIT CREATEDB CREATEROLE', current_setting('locule.with_keeper', true) = 'on', false),
+        -- What the logins of spaces' databases have in common.
+        ('{prefix}_space', 'NOLOGIN NOINHERIT', current_setting('locule.with_keeper', true) = 'on', false),
         ('{prefix}_backup', 'NOLOGIN NOINHERIT BYPASSRLS', true, false),
         -- As Supabase makes them, where it has not made them.
         ('anon', 'NOLOGIN NOINHERIT', true, true),
@@ -59,7 +61,7 @@ BEGIN
             found.rolsuper OR found.rolreplication
             OR found.rolcanlogin <> (wanted.options ~ '\mLOGIN')
             OR found.rolbypassrls AND wanted.options !~ 'BYPASSRLS'
-            OR found.rolcreaterole
+            OR found.rolcreaterole AND wanted.options !~ 'CREATEROLE'
             OR found.rolcreatedb AND wanted.options !~ 'CREATEDB')
         THEN
             RAISE EXCEPTION 'The role % is there already and may do more than it should. Drop it, or choose another prefix.',
@@ -99,7 +101,11 @@ DO $locule$
 BEGIN
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO "{prefix}_api", "{prefix}_directory"', current_database());
     IF to_regrole('"{prefix}_keeper"') IS NOT NULL THEN
-        EXECUTE format('GRANT CONNECT, CREATE ON DATABASE %I TO "{prefix}_keeper"', current_database());
+        EXECUTE format('GRANT CONNECT ON DATABASE %I TO "{prefix}_keeper"', current_database());
+        -- Schemas and databases are the owner's; the keeper becomes it to make them.
+        EXECUTE format('GRANT CREATE ON DATABASE %I TO "{prefix}_owner"', current_database());
+        GRANT "{prefix}_owner" TO "{prefix}_keeper";
+        GRANT "{prefix}_space" TO "{prefix}_keeper" WITH ADMIN OPTION;
     END IF;
     -- Whoever may make a temporary table may stand it before one of the same name, and may leave it behind for the next
     -- client of a pooler.
@@ -112,13 +118,16 @@ BEGIN
     THEN
         EXECUTE format('GRANT CREATE ON DATABASE %I TO "{prefix}_owner"', current_database());
         ALTER SCHEMA locule OWNER TO "{prefix}_owner";
-        EXECUTE format('REVOKE CREATE ON DATABASE %I FROM "{prefix}_owner"', current_database());
+        IF to_regrole('"{prefix}_keeper"') IS NULL THEN
+            EXECUTE format('REVOKE CREATE ON DATABASE %I FROM "{prefix}_owner"', current_database());
+        END IF;
     END IF;
 END $locule$;
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 REVOKE ALL ON SCHEMA locule FROM PUBLIC, anon, authenticated, service_role;
 -- What stands in policies, defaults and triggers was looked up when they were made: only who writes a name needs this.
-GRANT USAGE ON SCHEMA locule TO "{prefix}_user", "{prefix}_directory", "{prefix}_backup";
+-- (The server binds a transaction and asks whose it is in one statement, whose names are looked up before it is bound.)
+GRANT USAGE ON SCHEMA locule TO "{prefix}_user", "{prefix}_api", "{prefix}_directory", "{prefix}_backup";
 GRANT USAGE ON SCHEMA public TO "{prefix}_user", "{prefix}_helper", "{prefix}_writer", "{prefix}_directory", "{prefix}_backup";
 GRANT USAGE ON SCHEMA public TO anon, authenticated, service_role;
 
@@ -140,7 +149,7 @@ CREATE OR REPLACE FUNCTION locule.caller() RETURNS text
     AS $$ SELECT nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub', '') $$;
 REVOKE ALL ON FUNCTION locule.caller() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION locule.caller()
-    TO "{prefix}_user", "{prefix}_helper", "{prefix}_writer", anon, authenticated, service_role;
+    TO "{prefix}_api", "{prefix}_user", "{prefix}_helper", "{prefix}_writer", anon, authenticated, service_role;
 ALTER FUNCTION locule.caller() OWNER TO "{prefix}_owner";
 
 -- The functions that Supabase's users write policies and queries with. A schema of this name that is there already is
