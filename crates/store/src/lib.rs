@@ -167,16 +167,22 @@ pub fn open(options: &Options, sources: Sources) -> Result<Store> {
     Ok(Store { directory, spaces, token_secret })
 }
 
-/// Sets a PostgreSQL up for an installation, or brings it up to date. `admin` is the address of somebody who may; nobody
-/// else's work needs that right.
-pub fn migrate(options: &Options, admin: &postgres::Address, sources: &Sources) -> Result<()> {
+/// Sets up the PostgreSQL of an installation, with a login that may: its roles, its tables and what guards them. May be
+/// repeated, and then puts right what has been changed since.
+///
+/// `model` says whose vectors the tables of an older product hold, if these are to be taken over.
+pub fn migrate(
+    options: &Options,
+    privileged: &postgres::Address,
+    model: Option<String>,
+    sources: &Sources,
+) -> Result<postgres::Report> {
     let Keeping::Postgres(kept) = &options.keeping else {
-        return Err(Error::invalid(
-            "The layout `file` has no database to set up: its files are brought up to date when they are opened.",
-        ));
+        return Err(Error::invalid("This installation keeps its data in files: there is no PostgreSQL to set up."));
     };
     let master = master_key(&Paths::new(options.data.clone()), options, sources)?;
-    postgres::prepare(admin, &kept.server(&master), kept.layout)
+    let wanted = postgres::Wanted { layout: kept.layout, model };
+    postgres::migrate(privileged, &kept.server(&master), &wanted)
 }
 
 impl Postgres {

@@ -36,6 +36,7 @@ pub struct Connection {
     pooler: Pooler,
     statements: RefCell<LruCache<String, Statement>>,
     spoiled: Cell<bool>,
+    patience: Duration,
 }
 
 type Link = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send>>;
@@ -58,7 +59,14 @@ impl Connection {
             pooler,
             statements: RefCell::new(LruCache::new(STATEMENTS)),
             spoiled: Cell::new(false),
+            patience: PATIENCE,
         })
+    }
+
+    /// One that waits longer for an answer: for work that goes through whole tables and that somebody looks on at.
+    #[must_use]
+    pub fn patient(self, patience: Duration) -> Self {
+        Connection { patience, ..self }
     }
 
     /// Runs a statement; says how many rows it changed.
@@ -168,7 +176,7 @@ impl Connection {
             // The link may have moved what the answer waited for; it wakes us if so.
             Poll::Pending
         });
-        let answer = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, turning).await });
+        let answer = self.runtime.block_on(async { tokio::time::timeout(self.patience, turning).await });
         answer.unwrap_or_else(|_| Err(silent())).inspect_err(|error| {
             if matches!(error.code(), Code::BackendUnavailable) {
                 self.spoil();

@@ -7,11 +7,11 @@ pub mod connection;
 mod database;
 pub mod dialect;
 mod keeper;
+mod migrate;
 mod pool;
 mod rls;
 mod schema;
 pub mod server;
-mod setup;
 mod stays;
 mod turns;
 mod value;
@@ -35,10 +35,10 @@ use crate::tx::Tx;
 
 pub use self::address::{Address, Pooler};
 pub use self::database::Databases;
+pub use self::migrate::{Report, Wanted, migrate, statements};
 pub use self::rls::Rows;
 pub use self::schema::Schemas;
 pub use self::server::{Prefix, Server};
-pub use self::setup::prepare;
 
 /// One way to keep spaces apart in PostgreSQL.
 pub trait Keep: Send + Sync + 'static {

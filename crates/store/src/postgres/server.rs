@@ -54,7 +54,8 @@ pub enum Login {
 }
 
 impl Login {
-    fn word(self) -> &'static str {
+    /// The word in its name.
+    pub fn word(self) -> &'static str {
         match self {
             Login::Api => "api",
             Login::Directory => "directory",

@@ -137,7 +137,7 @@ fn postgres(options: &mut Options, layout: PostgresLayout) -> Database<'static> 
     let prefix = Prefix::parse(&format!("house{}", HOUSES.fetch_add(1, Ordering::Relaxed))).unwrap();
     let kept = Postgres { layout, address: admin.anybody(), pooler: Pooler::None, prefix, connections_max: 16 };
     options.keeping = Keeping::Postgres(kept);
-    locule_store::migrate(options, &admin, &Sources::system()).unwrap();
+    locule_store::migrate(options, &admin, None, &Sources::system()).unwrap();
     database
 }
 
