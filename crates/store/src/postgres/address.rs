@@ -69,10 +69,11 @@ impl Address {
             // libpq too checks what it was given something to check with.
             verify = Verify::Authority;
         }
-        let mut config: Config = format!("{base}?{}", rest.join("&")).parse().map_err(|error: tokio_postgres::Error| {
-            let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-            refuse(why)
-        })?;
+        let mut config: Config =
+            format!("{base}?{}", rest.join("&")).parse().map_err(|error: tokio_postgres::Error| {
+                let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+                refuse(why)
+            })?;
         if config.get_hosts().is_empty() {
             return Err(refuse("it names no host".to_owned()));
         }
