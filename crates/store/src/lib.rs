@@ -10,6 +10,7 @@ mod filter;
 mod group;
 mod key;
 mod layout;
+mod lexicon;
 mod memories;
 mod paths;
 pub mod postgres;
@@ -39,14 +40,54 @@ pub use state::{Model, State};
 
 use directory::Directory;
 use key::{KeyRing, MasterKey};
+use layout::Layout;
 use paths::Paths;
+use postgres::{Databases, Kept, Rows, Schemas, Server};
 use sqlite::FileLayout;
+
+/// How spaces are kept apart, and where.
+#[derive(Clone, Debug, Default)]
+pub enum Keeping {
+    /// A file for each, in the data directory.
+    #[default]
+    Files,
+    /// In a PostgreSQL. The data directory holds the master key and nothing else.
+    Postgres(Postgres),
+}
+
+/// A PostgreSQL that keeps spaces.
+#[derive(Clone, Debug)]
+pub struct Postgres {
+    /// How they are kept apart in it.
+    pub layout: PostgresLayout,
+    /// Where it is.
+    pub address: postgres::Address,
+    /// What stands between.
+    pub pooler: postgres::Pooler,
+    /// What the names of the installation's roles begin with.
+    pub prefix: postgres::Prefix,
+    /// How many connections at most.
+    pub connections_max: usize,
+}
+
+/// How a PostgreSQL keeps spaces apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PostgresLayout {
+    /// By row security, in tables that all share.
+    Rls,
+    /// By a schema for each.
+    Schema,
+    /// By a database for each.
+    Database,
+}
 
 /// How an installation keeps its data.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The data directory.
     pub data: PathBuf,
+    /// How spaces are kept apart.
+    pub keeping: Keeping,
     /// Whether to make it if it is not there.
     pub create: bool,
     /// Whether everything in it is encrypted. Only for measuring what that costs would one say no.
@@ -66,6 +107,7 @@ impl Options {
     pub fn at(data: impl Into<PathBuf>) -> Self {
         Options {
             data: data.into(),
+            keeping: Keeping::default(),
             create: true,
             encrypted: true,
             durability: Durability::Full,
@@ -105,22 +147,36 @@ pub fn open(options: &Options, sources: Sources) -> Result<Store> {
     }
     let directory = Directory::open(&paths.directory(), encryption, pseudonym, options.create, sources.clone())
         .map_err(|error| if error.code() == Code::SpaceCorrupt { locked(&paths, error) } else { error })?;
-    let keys = KeyRing::new(paths.keys(), master, sources.clone());
-    let layout = FileLayout::new(
-        paths,
-        keys,
-        options.encrypted,
-        options.durability,
-        sqlite::connections_max(options.connection_bytes),
-        directory.clone(),
-        sources.clone(),
-    );
-    let spaces = Spaces::new(Box::new(layout), directory.clone(), options.vector_bytes, options.quota, sources);
+    let layout: Box<dyn Layout> = match &options.keeping {
+        Keeping::Files => Box::new(FileLayout::new(
+            paths.clone(),
+            KeyRing::new(paths.keys(), master, sources.clone()),
+            options.encrypted,
+            options.durability,
+            sqlite::connections_max(options.connection_bytes),
+            directory.clone(),
+            sources.clone(),
+        )),
+        Keeping::Postgres(kept) => kept.layout(&master, &directory),
+    };
+    let spaces = Spaces::new(layout, directory.clone(), options.vector_bytes, options.quota, sources);
     let finished = spaces.finish_erasures()?;
     if finished > 0 {
         tracing::info!(finished, "finished erasures that an earlier run had begun");
     }
     Ok(Store { directory, spaces, token_secret })
+}
+
+impl Postgres {
+    fn layout(&self, master: &MasterKey, directory: &Arc<Directory>) -> Box<dyn Layout> {
+        let (max, directory) = (self.connections_max, directory.clone());
+        let server = Server::new(self.address.clone(), self.pooler, self.prefix.clone(), master.derive("postgres"));
+        match self.layout {
+            PostgresLayout::Rls => Box::new(Kept::new(Rows::new(server, directory.clone()), max, directory)),
+            PostgresLayout::Schema => Box::new(Kept::new(Schemas::new(server), max, directory)),
+            PostgresLayout::Database => Box::new(Kept::new(Databases::new(server), max, directory)),
+        }
+    }
 }
 
 /// The directory does not open: from inside, a wrong key and a damaged file look alike.

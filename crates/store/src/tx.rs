@@ -164,6 +164,8 @@ pub enum Owned {
     Id([u8; 16]),
     /// A moment.
     Moment(Timestamp),
+    /// A JSON value.
+    Json(String),
 }
 
 impl Sql {
@@ -195,6 +197,7 @@ impl Sql {
                 Owned::Text(text) => Value::Text(text),
                 Owned::Id(id) => Value::Id(id),
                 Owned::Moment(moment) => Value::Moment(*moment),
+                Owned::Json(json) => Value::Json(json),
             })
             .collect()
     }
@@ -204,6 +207,9 @@ impl Sql {
 pub trait Dialect: Sync {
     /// Whether the history has a line for each memory that was added, and not only for what became of it.
     fn keeps_creations(&self) -> bool;
+
+    /// Whether the database keeps the word index. If not, it is made in memory, and the next five have nothing to do.
+    fn keeps_words(&self) -> bool;
 
     /// Puts a text into the word index.
     fn words_insert(&self, tx: &dyn Tx, number: i64, text: &str) -> Result<()>;
@@ -219,6 +225,9 @@ pub trait Dialect: Sync {
 
     /// Every memory that has one of these words, with its BM25 (k1 1.2, b 0.75), larger being better.
     fn words_rank(&self, tx: &dyn Tx, words: &[String], each: &mut dyn FnMut(i64, f32)) -> Result<()>;
+
+    /// What has a text expression compare byte by byte.
+    fn collation(&self) -> &'static str;
 
     /// A condition on the value at a path of the metadata; true or false, never NULL.
     fn metadata(&self, sql: &mut Sql, path: &[String], test: &Test);

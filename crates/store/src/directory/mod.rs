@@ -71,6 +71,11 @@ impl Directory {
         )
     }
 
+    /// Whom the rows of a space belong to, where they carry an owner.
+    pub fn owner(&self, space: SpaceId) -> Result<String> {
+        Ok(format!("urn:locule:space:{}", space.name()))
+    }
+
     /// Notes that the space has files from now on, unless it is being erased.
     pub fn born(&self, space: SpaceId) -> Result<()> {
         let noted = self.write(move |tx| {

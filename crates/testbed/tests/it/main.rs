@@ -1,0 +1,3 @@
+//! The testbed does what tests believe it does.
+
+mod postgres;
