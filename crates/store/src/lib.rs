@@ -39,7 +39,7 @@ pub use sqlite::open::Durability;
 pub use state::{Model, State};
 
 use directory::Directory;
-use key::{KeyRing, MasterKey};
+use key::{KeyFiles, KeyRing, MasterKey};
 use layout::Layout;
 use paths::Paths;
 use postgres::{Databases, Kept, Rows, Schemas, Server};
@@ -150,7 +150,7 @@ pub fn open(options: &Options, sources: Sources) -> Result<Store> {
     let layout: Box<dyn Layout> = match &options.keeping {
         Keeping::Files => Box::new(FileLayout::new(
             paths.clone(),
-            KeyRing::new(paths.keys(), master, sources.clone()),
+            KeyRing::new(KeyFiles::new(paths.keys(), sources.clone()), master, sources.clone()),
             options.encrypted,
             options.durability,
             sqlite::connections_max(options.connection_bytes),
