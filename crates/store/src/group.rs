@@ -6,8 +6,9 @@
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use locule_core::{Error, Result};
+use locule_core::{Code, Error, Result};
 
 use crate::tx::Tx;
 
@@ -91,18 +92,39 @@ impl<C: Bearer> Group<C> {
                 queue.drain(..count).collect()
             };
             // Taken out while it is in use, so that a panic closes it and with it what was begun.
-            match held.take().map_or_else(|| (self.open)(), Ok) {
+            match self.begun(held.take()) {
                 Ok(connection) => *held = run_group(&connection, jobs).then_some(connection),
                 Err(error) => jobs.into_iter().for_each(|(_, done)| drop(done.send(Err(again(&error))))),
             }
         }
     }
+
+    /// A connection on which the transaction has begun.
+    fn begun(&self, kept: Option<C>) -> Result<C> {
+        if let Some(kept) = kept {
+            let asked = Instant::now();
+            match kept.begin() {
+                // Nothing was done on it yet: a new one may try.
+                Err(error) if was_dead(&error, asked) => drop(kept),
+                begun => return begun.map(|()| kept),
+            }
+        }
+        let fresh = (self.open)()?;
+        fresh.begin()?;
+        Ok(fresh)
+    }
 }
 
-/// Says whether the connection may be used again.
+/// Whether a connection may have died while nobody used it: then it says so at once.
+pub fn was_dead(error: &Error, asked: Instant) -> bool {
+    const AT_ONCE: Duration = Duration::from_secs(1);
+    error.code() == Code::BackendUnavailable && asked.elapsed() < AT_ONCE
+}
+
+/// Runs the jobs in the transaction that was begun. Says whether the connection may be used again.
 fn run_group(connection: &impl Bearer, jobs: Vec<(Job, Sender<Result<()>>)>) -> bool {
     let mut waiting = Vec::with_capacity(jobs.len());
-    let mut fate = connection.begin();
+    let mut fate = Ok(());
     for (job, done) in jobs {
         let result = match &fate {
             Ok(()) => in_savepoint(connection, job),

@@ -4,10 +4,11 @@
 use jiff::Timestamp;
 use locule_core::audit::{self, Actor, BEGINNING, Link, SystemEntry};
 use locule_core::clock::Sources;
-use locule_core::id::SpaceId;
+use locule_core::id::{SpaceId, Subject};
 use locule_core::{Operator, Result};
 
-use super::{Directory, keyed_hash};
+use super::history::{cut, storable};
+use super::{Directory, history, keyed_hash, stranger};
 use crate::error::corrupt;
 use crate::seal::Secret;
 use crate::tx::{Row, Tx, Value};
@@ -33,14 +34,17 @@ pub struct SystemRecord {
     pub request_id: String,
 }
 
-/// How long a target that somebody made up may be.
-const TARGET_BYTES: usize = 255;
-
 impl Directory {
     pub(super) fn append(&self, entry: SystemEntry) -> Result<()> {
-        let pseudonym = self.pseudonym.clone();
-        let sources = self.sources.clone();
-        self.write(move |tx| write(tx, &entry, &pseudonym, &sources))
+        let (pseudonym, sources) = (self.pseudonym.clone(), self.sources.clone());
+        let has_rows = self.home.default_issuer().is_some();
+        self.write(move |tx| {
+            write(tx, &entry, &pseudonym, &sources)?;
+            if has_rows {
+                history::refused(tx, &entry, |identity| stranger(&pseudonym, identity))?;
+            }
+            Ok(())
+        })
     }
 
     /// The newest entries first, up to `limit`.
@@ -138,6 +142,7 @@ pub(super) fn write(tx: &dyn Tx, entry: &SystemEntry, pseudonym: &Secret, source
         Ok((row.integer(0)?, link))
     })?;
     let (last, previous) = last.unwrap_or((0, BEGINNING));
+    let request = storable(&entry.request_id);
     let line = Line {
         sequence: last + 1,
         time: entry.time,
@@ -147,7 +152,7 @@ pub(super) fn write(tx: &dyn Tx, entry: &SystemEntry, pseudonym: &Secret, source
         space: owner.as_ref().map(|(space, _)| *space.as_bytes()),
         act: entry.act,
         outcome: entry.outcome.as_str(),
-        request: &entry.request_id,
+        request: &request,
     };
     tx.execute(
         "INSERT INTO audit (sequence, time, actor_kind, actor, target, space, act, outcome, request_id, link)
@@ -180,7 +185,9 @@ fn owner(tx: &dyn Tx, entry: &SystemEntry) -> Result<Option<(SpaceId, Secret)>> 
         // What somebody tried on another's name is kept under their own key, never under the other's.
         (None, Some(target), Actor::Key(_) | Actor::Host(_) | Actor::System(_)) => {
             let by_subject = "SELECT id, seal FROM spaces WHERE subject = $1 AND state < 2 LIMIT 2";
-            seal(tx, by_subject, &[Value::Text(target)])
+            // What was tried may be a name that nobody can have.
+            let Ok(target) = Subject::try_from(target.as_str()) else { return Ok(None) };
+            seal(tx, by_subject, &[Value::Text(target.as_str())])
         }
         _ => Ok(by_actor),
     }
@@ -197,14 +204,6 @@ fn seal(tx: &dyn Tx, sql: &str, values: &[Value]) -> Result<Option<(SpaceId, Sec
 
 fn tagged(tag: u8, bytes: &[u8]) -> Vec<u8> {
     [&[tag], bytes].concat()
-}
-
-fn cut(target: &str) -> &str {
-    let mut end = target.len().min(TARGET_BYTES);
-    while !target.is_char_boundary(end) {
-        end -= 1;
-    }
-    &target[..end]
 }
 
 /// What the chain holds of an entry.

@@ -6,7 +6,7 @@ use locule_core::id::{Identity, SpaceId};
 use locule_core::policy::Act;
 use locule_core::{Erasure, Result};
 
-use super::{Directory, audit, named, unreadable};
+use super::{Directory, audit, history, named, stranger, unreadable};
 use crate::tx::Value;
 
 /// A space whose door is closed: nothing new begins in it, and old credentials of its owner are void.
@@ -61,8 +61,16 @@ impl Directory {
             request_id,
         };
         let (pseudonym, sources) = (self.pseudonym.clone(), self.sources.clone());
+        let (space, has_rows) = (closed.space, self.home.default_issuer().is_some());
         self.write_at_any_cost(move |tx| {
             tx.execute("DELETE FROM spaces WHERE issuer = $1 AND subject = $2 AND state = 2", &named(&identity))?;
+            if has_rows {
+                // It is gone by now. Should it not be, it does not outlive the person.
+                if let Some(space) = space {
+                    tx.execute("DELETE FROM space_keys WHERE space = $1", &[Value::Id(space.as_bytes())])?;
+                }
+                history::forget(tx, &identity, &stranger(&pseudonym, &identity))?;
+            }
             audit::write(tx, &entry, &pseudonym, &sources)
         })?;
         self.home.empty_log();

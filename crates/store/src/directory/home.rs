@@ -1,6 +1,7 @@
 //! Where the directory is kept: what its statements need of a database, whichever it is.
 
 use locule_core::Result;
+use locule_core::id::Issuer;
 
 use super::known::Answers;
 use crate::group::Job;
@@ -26,6 +27,9 @@ pub trait Home: Send + Sync {
 
     /// Gives it up. Says whether there was any.
     fn give_up_room(&self) -> bool;
+
+    /// Whose subjects own rows under their own names, if spaces are kept as rows that have owners: on PostgreSQL.
+    fn default_issuer(&self) -> Option<&Issuer>;
 }
 
 /// A question whose answer holds for as long as nobody changes the directory.

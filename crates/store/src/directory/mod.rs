@@ -2,12 +2,16 @@
 
 mod audit;
 mod erase;
+mod history;
 pub mod home;
 mod keys;
 mod known;
+pub mod postgres;
+mod space_keys;
 mod sqlite;
 mod users;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,7 +21,7 @@ use locule_core::audit::SystemEntry;
 use locule_core::auth::{KeyId, KeyRecord};
 use locule_core::clock::Sources;
 use locule_core::directory::{Standing, State};
-use locule_core::id::{Identity, SpaceId, Tag};
+use locule_core::id::{Identity, Issuer, SpaceId, Tag};
 use locule_core::{Chamber, Code, Error, Result};
 use sha2::Sha256;
 
@@ -27,12 +31,15 @@ pub use users::{Figures, Published, UserRecord};
 
 use self::home::Home;
 use crate::error::corrupt;
+use crate::postgres::Server;
 use crate::seal::Secret;
 use crate::tx::{Row, Tx, Value};
 
 /// The directory of one installation.
 pub struct Directory {
     home: Box<dyn Home>,
+    /// Under what names the rows of spaces stand. They stay as long as the space is there, and no id is used again.
+    owners: Mutex<HashMap<SpaceId, String>>,
     /// Names people where they may not be named: in tombstones, in the log, in the trail after them.
     pseudonym: Secret,
     sources: Sources,
@@ -47,8 +54,24 @@ impl Directory {
         create: bool,
         sources: Sources,
     ) -> Result<Arc<Self>> {
-        let home = Box::new(sqlite::File::open(path, key, create, sources.clone())?);
-        Ok(Arc::new(Directory { home, pseudonym, sources }))
+        let home = sqlite::File::open(path, key, create, sources.clone())?;
+        Ok(Directory::at(Box::new(home), pseudonym, sources))
+    }
+
+    /// Opens the directory that the servers over one PostgreSQL share. Subjects of `default_issuer` own rows under their own
+    /// names.
+    pub fn in_postgres(
+        server: &Server,
+        default_issuer: Issuer,
+        pseudonym: Secret,
+        sources: Sources,
+    ) -> Result<Arc<Self>> {
+        let home = postgres::Tables::open(server, default_issuer)?;
+        Ok(Directory::at(Box::new(home), pseudonym, sources))
+    }
+
+    fn at(home: Box<dyn Home>, pseudonym: Secret, sources: Sources) -> Arc<Self> {
+        Arc::new(Directory { home, owners: Mutex::default(), pseudonym, sources })
     }
 
     /// What the log calls somebody: always the same, and nothing without our key.
@@ -71,9 +94,25 @@ impl Directory {
         )
     }
 
-    /// Whom the rows of a space belong to, where they carry an owner.
+    /// Under what name the rows of a space stand, where rows have owners.
     pub fn owner(&self, space: SpaceId) -> Result<String> {
-        Ok(format!("urn:locule:space:{}", space.name()))
+        if self.home.default_issuer().is_none() {
+            return Ok(no_ones(space));
+        }
+        if let Some(owner) = self.owners.lock().unwrap_or_else(PoisonError::into_inner).get(&space) {
+            return Ok(owner.clone());
+        }
+        let owner = self.read(|tx| {
+            let sql = "SELECT owner FROM spaces WHERE id = $1";
+            tx.first(sql, &[Value::Id(space.as_bytes())], |row| row.text(0).map(str::to_owned))
+        })?;
+        let owner = owner.ok_or_else(erased_space)?;
+        let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        if owners.len() >= OWNERS {
+            owners.clear();
+        }
+        owners.insert(space, owner.clone());
+        Ok(owner)
     }
 
     /// Notes that the space has files from now on, unless it is being erased.
@@ -81,7 +120,7 @@ impl Directory {
         let noted = self.write(move |tx| {
             tx.execute("UPDATE spaces SET born = 1 WHERE id = $1 AND state < 2", &[Value::Id(space.as_bytes())])
         })?;
-        if noted == 0 { Err(Error::new(Code::SpaceErased, "This space has been erased.")) } else { Ok(()) }
+        if noted == 0 { Err(erased_space()) } else { Ok(()) }
     }
 
     fn read<T>(&self, work: impl Fn(&dyn Tx) -> Result<T>) -> Result<T> {
@@ -123,6 +162,24 @@ impl Directory {
     fn who(&self, identity: &Identity) -> [u8; 32] {
         keyed_hash(&self.pseudonym, &identity.to_bytes())
     }
+}
+
+/// How many owners are kept in mind.
+const OWNERS: usize = 65_536;
+
+/// The name of a space as the owner of its rows, which no subject can be.
+fn no_ones(space: SpaceId) -> String {
+    format!("urn:locule:space:{}", space.name())
+}
+
+/// What stands in plain sight for somebody who has no space, or none any more. No subject can be that either.
+fn stranger(pseudonym: &Secret, identity: &Identity) -> String {
+    let hash = keyed_hash(pseudonym, &identity.to_bytes());
+    format!("urn:locule:somebody:{}", data_encoding::HEXLOWER.encode(&hash[..6]))
+}
+
+fn erased_space() -> Error {
+    Error::new(Code::SpaceErased, "This space has been erased.")
 }
 
 fn nothing_made() -> Error {
@@ -170,24 +227,30 @@ impl Directory {
         let now = self.sources.now();
         let who = self.who(identity);
         let identity = identity.clone();
+        let default_issuer = self.home.default_issuer().cloned();
         move |tx| {
             let (issuer, subject) = (identity.issuer.as_str(), identity.subject.as_str());
+            let nobody = no_ones(fresh.id);
+            let mut values = vec![
+                Value::Id(fresh.id.as_bytes()),
+                Value::Text(issuer),
+                Value::Text(subject),
+                Value::Integer(fresh.tag.0.into()),
+                Value::Integer(fresh.epoch as i64),
+                Value::Moment(now),
+                Value::Blob(seal.as_bytes()),
+                Value::Blob(&who),
+            ];
+            let sql = match &default_issuer {
+                None => PROVISION,
+                Some(default) => {
+                    let by_name = default.as_str() == issuer;
+                    values.extend([Value::Text(if by_name { subject } else { &nobody }), Value::Text(&nobody)]);
+                    PROVISION_OWNER
+                }
+            };
             // Somebody else may have been first; then theirs is the space.
-            tx.execute(
-                "INSERT INTO spaces (id, issuer, subject, tag, epoch, state, born, created_at, seal, not_before)
-                 VALUES ($1, $2, $3, $4, $5, 0, 0, $6, $7, (SELECT erased_at FROM tombstones WHERE who = $8))
-                 ON CONFLICT (issuer, subject) DO NOTHING",
-                &[
-                    Value::Id(fresh.id.as_bytes()),
-                    Value::Text(issuer),
-                    Value::Text(subject),
-                    Value::Integer(fresh.tag.0.into()),
-                    Value::Integer(fresh.epoch as i64),
-                    Value::Moment(now),
-                    Value::Blob(seal.as_bytes()),
-                    Value::Blob(&who),
-                ],
-            )?;
+            tx.execute(sql, &values)?;
             tx.first(
                 "SELECT id, tag, epoch, born FROM spaces WHERE issuer = $1 AND subject = $2",
                 &[Value::Text(issuer), Value::Text(subject)],
@@ -202,6 +265,18 @@ impl Directory {
         Chamber { id: SpaceId::random(&self.sources), tag, epoch: 1, born: false }
     }
 }
+
+const PROVISION: &str =
+    "INSERT INTO spaces (id, issuer, subject, tag, epoch, state, born, created_at, seal, not_before)
+     VALUES ($1, $2, $3, $4, $5, 0, 0, $6, $7, (SELECT erased_at FROM tombstones WHERE who = $8))
+     ON CONFLICT (issuer, subject) DO NOTHING";
+
+/// The same where rows have owners. Whoever had the name while another issuer was the default keeps it.
+const PROVISION_OWNER: &str =
+    "INSERT INTO spaces (id, issuer, subject, tag, epoch, state, born, created_at, seal, not_before, owner)
+     VALUES ($1, $2, $3, $4, $5, 0, 0, $6, $7, (SELECT erased_at FROM tombstones WHERE who = $8),
+             CASE WHEN EXISTS (SELECT 1 FROM spaces WHERE owner = $9) THEN $10 ELSE $9 END)
+     ON CONFLICT (issuer, subject) DO NOTHING";
 
 fn by_name(tx: &dyn Tx, identity: &Identity) -> Result<Option<Standing>> {
     tx.first(

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use locule_core::Result;
 use locule_core::clock::Sources;
+use locule_core::id::Issuer;
 
 use super::home::{Home, Question};
 use super::known::Answers;
@@ -113,6 +114,10 @@ impl Home for File {
 
     fn give_up_room(&self) -> bool {
         self.reserve.release()
+    }
+
+    fn default_issuer(&self) -> Option<&Issuer> {
+        None
     }
 }
 

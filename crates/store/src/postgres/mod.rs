@@ -2,12 +2,14 @@
 //! differs between the three; what is done with it is one.
 
 pub mod address;
+pub(crate) mod apart;
 mod bind;
 pub mod connection;
 mod database;
 pub mod dialect;
 mod keeper;
-mod pool;
+mod migrate;
+pub(crate) mod pool;
 mod rls;
 mod schema;
 pub mod server;
@@ -34,6 +36,7 @@ use crate::tx::Tx;
 
 pub use self::address::{Address, Pooler};
 pub use self::database::Databases;
+pub use self::migrate::migrate;
 pub use self::rls::Rows;
 pub use self::schema::Schemas;
 pub use self::server::{Prefix, Server};

@@ -54,7 +54,8 @@ pub enum Login {
 }
 
 impl Login {
-    fn word(self) -> &'static str {
+    /// What its name ends with.
+    pub fn word(self) -> &'static str {
         match self {
             Login::Api => "api",
             Login::Directory => "directory",
@@ -82,6 +83,11 @@ impl Server {
     /// Where it is.
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// What stands between.
+    pub fn pooler(&self) -> Pooler {
+        self.pooler
     }
 
     /// The password of a role.
