@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 use locule_core::{Code, Error, Result};
 use lru::LruCache;
 use tokio::runtime::Runtime;
@@ -113,6 +113,22 @@ impl Connection {
 
     async fn answer(&self, (sql, values): &Asked<'_>) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error> {
         self.ask(sql, values).await?.try_collect().await
+    }
+
+    /// Runs statements without values, and one behind them, on one journey. Says how many rows that one changed.
+    pub fn batch_and_execute(&self, batch: &str, asked: Asked) -> Result<usize> {
+        let (sql, values) = asked;
+        if !self.is_ready(&asked) {
+            self.batch(batch)?;
+            return self.execute(sql, values);
+        }
+        let run = async {
+            let mut rows = pin!(self.ask(sql, values).await?);
+            while rows.try_next().await?.is_some() {}
+            Ok(rows.rows_affected().unwrap_or(0) as usize)
+        };
+        let ((), changed) = self.wait(try_join(self.client.batch_execute(batch), run))?;
+        Ok(changed)
     }
 
     /// Whether it is of no more use: something failed on it, or the other side has gone.

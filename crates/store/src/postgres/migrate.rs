@@ -14,9 +14,9 @@ use super::address::{Address, Pooler};
 use super::connection::Connection;
 use super::keeper;
 use super::server::{Login, Server};
-use crate::PostgresLayout;
 use crate::tx::Value;
 use crate::vector::encode;
+use crate::{PostgresLayout, directory};
 
 /// The version of the layout `rls` that this program makes and serves.
 pub const RLS: i64 = 1;
@@ -136,6 +136,7 @@ fn apply(connection: &Connection, server: &Server, wanted: &Wanted) -> Result<Re
             &[Value::Integer(RLS), Value::Text(prefix)],
         )?;
     }
+    directory::postgres::migrate::apply(connection, server.prefix())?;
     connection.batch(&named(FINISH, prefix))?;
     report.made = things(connection, prefix)?.difference(&there).cloned().collect();
     Ok(report)

@@ -2,13 +2,14 @@
 //! differs between the three; what is done with it is one.
 
 pub mod address;
+pub(crate) mod apart;
 mod bind;
 pub mod connection;
 mod database;
 pub mod dialect;
 mod keeper;
 mod migrate;
-mod pool;
+pub(crate) mod pool;
 mod rls;
 mod schema;
 pub mod server;
