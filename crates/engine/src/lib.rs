@@ -63,12 +63,19 @@ pub use locule_core::{
     Code, Erasure, Error, Gate, Operator, Provision, Read, Request, Result, Right, Scope, Target, Write, limit,
 };
 pub use locule_store::directory::{Figures, SystemRecord, UserRecord};
-pub use locule_store::{Durability, Quota};
+pub use locule_store::postgres::{self, Report as MigrationReport};
+pub use locule_store::{Durability, Keeping, Postgres, PostgresLayout, Quota};
 pub use usage::Usage;
 
 use locule_core::auth::Authenticator;
 use locule_store::Store;
 use model::Embedder;
+
+/// Sets up the PostgreSQL of an installation, or brings it up to date. `admin` is the address of somebody who may; nothing
+/// else runs as them. `model` says whose vectors the tables of an older product hold, if these are to be taken over.
+pub fn migrate(config: &Config, admin: &postgres::Address, model: Option<String>) -> Result<MigrationReport> {
+    locule_store::migrate(&config.store_options(), admin, model, &Sources::system())
+}
 
 /// An open installation.
 pub struct Engine {

@@ -82,6 +82,11 @@ impl Spaces {
         Ok(destroyed)
     }
 
+    /// Makes a home for a space whose rows were there before it.
+    pub(crate) fn adopt(&self, space: SpaceId) -> Result<()> {
+        self.layout.create(space)
+    }
+
     /// What is left of a destroyed space: nothing, or the erasure has failed.
     pub fn residue(&self, closed: &Closed) -> Vec<String> {
         closed.space.map_or_else(Vec::new, |space| self.layout.residue(space))
