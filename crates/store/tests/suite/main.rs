@@ -23,6 +23,8 @@ macro_rules! for_each_layout {
 }
 
 mod audit;
+mod directory;
+mod directory_shared;
 mod disk;
 mod erase;
 mod faults;
