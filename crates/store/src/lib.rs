@@ -166,13 +166,22 @@ pub fn open(options: &Options, sources: Sources) -> Result<Store> {
     Ok(Store { directory, spaces, token_secret })
 }
 
-/// Sets up the PostgreSQL of an installation, with a login that may.
-pub fn migrate(options: &Options, privileged: &postgres::Address, sources: &Sources) -> Result<()> {
+/// Sets up the PostgreSQL of an installation, with a login that may: its roles, its tables and what guards them. May be
+/// repeated, and then puts right what has been changed since.
+///
+/// `model` says whose vectors the tables of an older product hold, if these are to be taken over.
+pub fn migrate(
+    options: &Options,
+    privileged: &postgres::Address,
+    model: Option<String>,
+    sources: &Sources,
+) -> Result<postgres::Report> {
     let Keeping::Postgres(kept) = &options.keeping else {
         return Err(Error::invalid("This installation keeps its data in files: there is no PostgreSQL to set up."));
     };
     let master = master_key(&Paths::new(options.data.clone()), options, sources)?;
-    postgres::migrate(privileged, &kept.server(&master))
+    let wanted = postgres::Wanted { layout: kept.layout, model };
+    postgres::migrate(privileged, &kept.server(&master), &wanted)
 }
 
 impl Postgres {

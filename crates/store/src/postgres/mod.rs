@@ -36,7 +36,7 @@ use crate::tx::Tx;
 
 pub use self::address::{Address, Pooler};
 pub use self::database::Databases;
-pub use self::migrate::migrate;
+pub use self::migrate::{Report, Wanted, migrate, statements};
 pub use self::rls::Rows;
 pub use self::schema::Schemas;
 pub use self::server::{Prefix, Server};
@@ -48,6 +48,9 @@ pub trait Keep: Send + Sync + 'static {
 
     /// The door to a space.
     fn door(&self, space: SpaceId) -> Self::Door;
+
+    /// Whether a door is one space's, and of no more use without it.
+    const OWN_DOOR: bool;
 
     /// A new connection through a door.
     fn open(&self, door: Self::Door) -> Result<Connection>;
@@ -112,7 +115,11 @@ impl<K: Keep> Layout for Kept<K> {
     }
 
     fn shut(&self, space: SpaceId, patience: Duration) {
-        if !self.stays.shut(space, patience) {
+        let ended = self.stays.shut(space, patience);
+        if K::OWN_DOOR {
+            self.pool.close(self.keep.door(space));
+        }
+        if !ended {
             tracing::warn!(space = %space.name(), "work under way in a space did not end in time; destroying it all the same");
         }
     }

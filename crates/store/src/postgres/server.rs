@@ -54,7 +54,7 @@ pub enum Login {
 }
 
 impl Login {
-    /// What its name ends with.
+    /// The word in its name.
     pub fn word(self) -> &'static str {
         match self {
             Login::Api => "api",
@@ -80,14 +80,14 @@ impl Server {
         &self.prefix
     }
 
-    /// Where it is.
-    pub fn address(&self) -> &Address {
-        &self.address
-    }
-
     /// What stands between.
     pub fn pooler(&self) -> Pooler {
         self.pooler
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> &Address {
+        &self.address
     }
 
     /// The password of a role.

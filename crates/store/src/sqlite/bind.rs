@@ -215,6 +215,7 @@ impl ToSql for Value<'_> {
             Value::Id(id) => ValueRef::Blob(*id),
             Value::Moment(moment) => ValueRef::Integer(moment.as_microsecond()),
             Value::Json(json) => ValueRef::Text(json.as_bytes()),
+            Value::List(_) => return Err(rusqlite::Error::ToSqlConversionFailure("SQLite has no arrays".into())),
             Value::Texts(texts) => {
                 let list = serde_json::to_string(texts)
                     .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
