@@ -15,9 +15,9 @@ use locule_core::id::{Identity, Issuer};
 use locule_core::policy::Act;
 use locule_core::{Code, Result, Target};
 use locule_store::directory::{Closed, Directory, Published};
-use locule_store::postgres::{Address, Pooler, Prefix};
+use locule_store::postgres::{Address, Pooler, Prefix, Report};
 use locule_store::{Keeping, Options, Postgres, PostgresLayout};
-use locule_testbed::{Database, Flavour};
+use locule_testbed::{Database, Flavour, PgBouncer, Postgres as Cluster};
 use tempfile::TempDir;
 
 use crate::house::{Process, User, code, identity, noon, request};
@@ -27,6 +27,8 @@ use crate::house::{Process, User, code, identity, noon, request};
 pub enum Home {
     File,
     Postgres(Flavour),
+    /// Through a pooler that gives each transaction another connection.
+    Pooled,
 }
 
 macro_rules! for_each_postgres {
@@ -55,6 +57,12 @@ macro_rules! for_each_home {
                 super::$rule(super::Home::File);
             })*
         }
+        mod pgbouncer {
+            $(#[test]
+            fn $rule() {
+                super::$rule(super::Home::Pooled);
+            })*
+        }
         for_each_postgres! { $($rule)* }
     };
 }
@@ -73,56 +81,102 @@ for_each_home! {
 /// An installation, and the first server on it.
 pub struct Place {
     process: Process,
-    pub options: Options,
-    pub clock: ManualClock,
-    database: Option<Database<'static>>,
-    _root: TempDir,
+    clock: ManualClock,
+    pub installation: Installation,
 }
 
 impl Place {
     pub fn new(home: Home) -> Place {
-        let database = match home {
-            Home::File => None,
-            Home::Postgres(flavour) => Some(locule_testbed::Postgres::shared(flavour).fresh_database()),
-        };
-        Place::over(database)
+        match home {
+            Home::File => Place::of(Installation::new(None, PostgresLayout::Rls)),
+            Home::Postgres(flavour) => {
+                let database = Cluster::shared(flavour).fresh_database();
+                Place::of(Installation::new(Some(database), PostgresLayout::Rls))
+            }
+            Home::Pooled => Place::behind_a_pooler(),
+        }
     }
 
-    pub fn over(database: Option<Database<'static>>) -> Place {
-        let (root, options) = prepare(database.as_ref());
-        let clock = ManualClock::at(noon());
-        if let Some(database) = &database {
-            let privileged = Address::parse(&database.url()).unwrap();
-            locule_store::migrate(&options, &privileged, &Sources::system()).unwrap();
+    pub fn of(installation: Installation) -> Place {
+        if installation.database.is_some() {
+            installation.migrate().unwrap();
         }
-        let process = Process::open(&options, &clock).unwrap();
-        Place { process, options, clock, database, _root: root }
+        let clock = ManualClock::at(noon());
+        let process = Process::open(&installation.options, &clock).unwrap();
+        Place { process, clock, installation }
+    }
+
+    /// The pooler checks passwords too. It knows them as the server does.
+    fn behind_a_pooler() -> Place {
+        let postgres = Cluster::shared(Flavour::Debian15);
+        let mut installation = Installation::new(Some(postgres.fresh_database()), PostgresLayout::Rls);
+        installation.migrate().unwrap();
+        let user = format!("{}_directory", installation.prefix());
+        let secret = postgres.psql(&format!("SELECT rolpassword FROM pg_authid WHERE rolname = '{user}'"));
+        // It ends with the program. Two connections for two servers with three or more each.
+        let bouncer: &'static _ = Box::leak(Box::new(PgBouncer::start(postgres, 2, &[(&user, &secret)])));
+        let url = bouncer.url_for("nobody", "", installation.database().name());
+        installation.lead_through(&url, Pooler::Transaction);
+        let clock = ManualClock::at(noon());
+        let process = Process::open(&installation.options, &clock).unwrap();
+        Place { process, clock, installation }
     }
 
     /// Another server.
     pub fn another(&self) -> Process {
-        Process::open(&self.options, &self.clock).unwrap()
+        Process::open(&self.installation.options, &self.clock).unwrap()
+    }
+
+    /// Another server, which comes by another way.
+    pub fn another_through(&self, url: &str) -> Process {
+        let mut options = self.installation.options.clone();
+        let Keeping::Postgres(kept) = &mut options.keeping else { panic!("it is in a file") };
+        kept.address = Address::parse(url).unwrap().anybody();
+        Process::open(&options, &self.clock).unwrap()
+    }
+}
+
+/// A data directory of an installation that keeps its directory in a database, or in a file.
+pub struct Installation {
+    pub options: Options,
+    database: Option<Database<'static>>,
+    _root: TempDir,
+}
+
+impl Installation {
+    pub fn new(database: Option<Database<'static>>, layout: PostgresLayout) -> Installation {
+        let root = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let mut options = Options::at(root.path().join("data"));
+        if let Some(database) = &database {
+            options.keeping = Keeping::Postgres(Postgres {
+                layout,
+                address: Address::parse(&database.url()).unwrap().anybody(),
+                pooler: Pooler::None,
+                prefix: Prefix::parse(&format!("of_{}", database.name())).unwrap(),
+                connections_max: 8,
+            });
+        }
+        Installation { options, database, _root: root }
     }
 
     pub fn database(&self) -> &Database<'static> {
         self.database.as_ref().expect("it is in a PostgreSQL")
     }
-}
 
-/// A data directory of an installation that keeps its directory in this database, or in a file.
-pub fn prepare(database: Option<&Database<'static>>) -> (TempDir, Options) {
-    let root = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-    let mut options = Options::at(root.path().join("data"));
-    if let Some(database) = database {
-        options.keeping = Keeping::Postgres(Postgres {
-            layout: PostgresLayout::Rls,
-            address: Address::parse(&database.url()).unwrap(),
-            pooler: Pooler::None,
-            prefix: Prefix::parse(&format!("of_{}", database.name())).unwrap(),
-            connections_max: 8,
-        });
+    pub fn prefix(&self) -> String {
+        format!("of_{}", self.database().name())
     }
-    (root, options)
+
+    pub fn migrate(&self) -> Result<Report> {
+        let privileged = Address::parse(&self.database().url()).unwrap();
+        locule_store::migrate(&self.options, &privileged, None, &Sources::system())
+    }
+
+    pub fn lead_through(&mut self, url: &str, pooler: Pooler) {
+        let Keeping::Postgres(kept) = &mut self.options.keeping else { panic!("it is in a file") };
+        kept.address = Address::parse(url).unwrap().anybody();
+        kept.pooler = pooler;
+    }
 }
 
 impl Deref for Place {
@@ -415,7 +469,9 @@ fn an_erasure_shuts_the_door_and_then_forgets_the_name(home: Home) {
 impl Place {
     /// Where a text stands in the directory.
     pub fn traces(&self, text: &str) -> Vec<String> {
-        let Some(database) = &self.database else { return crate::house::traces(&self.options.data, text) };
+        let Some(database) = &self.installation.database else {
+            return crate::house::traces(&self.installation.options.data, text);
+        };
         let hex = data_encoding::HEXLOWER.encode(text.as_bytes());
         let tables =
             "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname IN ('locule', 'public')";

@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 
 use locule_core::audit::Actor;
 use locule_core::auth::KeyKind;
-use locule_core::clock::{ManualClock, Sources};
+use locule_core::clock::ManualClock;
 use locule_core::directory::{Directory as _, State};
 use locule_core::policy::Act;
 use locule_core::{Code, Request};
+use locule_store::PostgresLayout;
 use locule_store::directory::Published;
-use locule_store::postgres::Address;
-use locule_testbed::Setup;
+use locule_testbed::{Postgres, Proxy, Setup};
 
-use crate::directory::{Home, Place, Stop, breathe, for_each_postgres, prepare};
+use crate::directory::{Home, Installation, Place, Stop, breathe, for_each_postgres};
 use crate::house::{Process, code, identity, noon};
 
 for_each_postgres! {
@@ -21,9 +21,11 @@ for_each_postgres! {
     a_figure_or_a_record_takes_nobodys_answer_away
     rows_belong_to_the_subject_or_to_nobody_of_that_name
     refusals_stand_in_the_history_until_the_person_is_forgotten
+    a_history_that_is_somebody_elses_is_left_alone
     what_is_on_record_stays_on_record
     a_database_that_goes_away_is_said_to_and_comes_back
     connections_that_are_cut_lose_nothing_that_was_acknowledged
+    what_becomes_of_a_commit_without_an_answer_is_not_acknowledged
     a_database_without_the_tables_says_how_to_make_them
 }
 
@@ -33,7 +35,10 @@ fn a_change_made_by_hand_counts_at_once(home: Home) {
     let key = place.add_key(KeyKind::Operator);
     assert!(place.directory().key(&key.id).unwrap().is_some());
     assert_eq!(place.alice().standing().state, State::Open);
-    place.database().psql("UPDATE locule.spaces SET state = 1 WHERE subject = 'alice'; DELETE FROM locule.keys");
+    place
+        .installation
+        .database()
+        .psql("UPDATE locule.spaces SET state = 1 WHERE subject = 'alice'; DELETE FROM locule.keys");
     assert_eq!(place.alice().standing().state, State::Suspended);
     assert!(place.directory().key(&key.id).unwrap().is_none());
 }
@@ -41,7 +46,7 @@ fn a_change_made_by_hand_counts_at_once(home: Home) {
 fn a_figure_or_a_record_takes_nobodys_answer_away(home: Home) {
     let place = Place::new(home);
     let alice = place.provision("alice");
-    let mark = || place.database().psql("SELECT version, mark FROM locule.version");
+    let mark = || place.installation.database().psql("SELECT version, mark FROM locule.version");
     let before = mark();
     place.directory().publish(vec![(alice.id, Published { memories: 1, size_bytes: 1, revision: 1 })]).unwrap();
     place.meddle(place.alice(), "bob");
@@ -60,7 +65,10 @@ fn rows_belong_to_the_subject_or_to_nobody_of_that_name(home: Home) {
     assert_eq!(owner(alice.id).unwrap(), "alice");
     assert_eq!(owner(other.id).unwrap(), format!("urn:locule:space:{}", other.id.name()));
     // Somebody who had the name while another issuer was the default keeps it.
-    place.database().psql("UPDATE locule.spaces SET owner = 'bob' WHERE subject = 'alice' AND owner <> 'alice'");
+    place
+        .installation
+        .database()
+        .psql("UPDATE locule.spaces SET owner = 'bob' WHERE subject = 'alice' AND owner <> 'alice'");
     let bob = place.provision("bob");
     assert_eq!(owner(bob.id).unwrap(), format!("urn:locule:space:{}", bob.id.name()));
     place.forget("alice");
@@ -68,24 +76,6 @@ fn rows_belong_to_the_subject_or_to_nobody_of_that_name(home: Home) {
     let again = place.provision("alice");
     assert_eq!(owner(again.id).unwrap(), "alice");
 }
-
-/// The table as the layout `rls` has it, and what the directory may do with it.
-const HISTORY: &str = "
-    CREATE TABLE public.memory_history (
-        user_id text, id uuid NOT NULL DEFAULT gen_random_uuid(), number bigint, memory_id uuid, operation text NOT NULL,
-        old_value jsonb, new_value jsonb, created_at timestamptz, timestamp timestamptz NOT NULL DEFAULT now(),
-        metadata jsonb NOT NULL DEFAULT '{}', actor text, request_id text);
-    ALTER TABLE public.memory_history ENABLE ROW LEVEL SECURITY;
-    ALTER TABLE public.memory_history FORCE ROW LEVEL SECURITY;
-    GRANT USAGE ON SCHEMA public TO {prefix}_directory;
-    GRANT INSERT (user_id, id, operation, timestamp, metadata, actor, request_id), SELECT (operation, metadata),
-        UPDATE (metadata) ON public.memory_history TO {prefix}_directory;
-    CREATE POLICY locule_denials ON public.memory_history FOR INSERT TO {prefix}_directory
-        WITH CHECK (operation = 'access_denied' AND user_id <> '');
-    CREATE POLICY locule_denials_seen ON public.memory_history FOR SELECT TO {prefix}_directory
-        USING (operation = 'access_denied');
-    CREATE POLICY locule_denials_forgotten ON public.memory_history FOR UPDATE TO {prefix}_directory
-        USING (operation = 'access_denied') WITH CHECK (operation = 'access_denied');";
 
 fn refusals_stand_in_the_history_until_the_person_is_forgotten(home: Home) {
     let place = Place::new(home);
@@ -103,14 +93,6 @@ fn refusals_stand_in_the_history_until_the_person_is_forgotten(home: Home) {
         })
     };
     let user = |name| Actor::User(identity(name));
-    // Where there is no such table, or one that is somebody else's, nothing is written there.
-    record(user("alice"), "bob").unwrap();
-    place.database().psql("CREATE TABLE public.memory_history (user_id text)");
-    record(user("alice"), "bob").unwrap();
-    place.database().psql("DROP TABLE public.memory_history");
-    let prefix = format!("of_{}", place.database().name());
-    place.database().psql(&HISTORY.replace("{prefix}", &prefix));
-
     record(user("alice"), "bob").unwrap();
     record(user("bob"), "alice").unwrap();
     record(user("carol, who has no space"), "alice").unwrap();
@@ -119,7 +101,7 @@ fn refusals_stand_in_the_history_until_the_person_is_forgotten(home: Home) {
     record(Actor::Key(key.id.as_str().to_owned()), "al\0ice").unwrap();
     record(Actor::Key("a service".to_owned()), "alice").unwrap();
     let rows = |condition: &str| {
-        place.database().psql(&format!(
+        place.installation.database().psql(&format!(
             "SELECT user_id, metadata ->> 'attempted_user_id', actor FROM public.memory_history
              WHERE operation = 'access_denied' AND {condition} ORDER BY ctid"
         ))
@@ -131,24 +113,41 @@ fn refusals_stand_in_the_history_until_the_person_is_forgotten(home: Home) {
         "alice|bob|alice\nbob|alice|bob\nurn:locule:nobody|alice|\n".to_owned()
             + &format!("bob|al\u{fffd}ice|{}\nurn:locule:key:a service|alice|a service", key.id.as_str())
     );
-    assert_eq!(place.database().psql("SELECT DISTINCT timestamp = '2026-11-24T12:00:00Z', request_id, metadata ->> 'act' FROM public.memory_history"), "t|req-7|read_memories");
+    assert_eq!(place.installation.database().psql("SELECT DISTINCT timestamp = '2026-11-24T12:00:00Z', request_id, metadata ->> 'act' FROM public.memory_history"), "t|req-7|read_memories");
 
     // While she is being erased she is named no more; afterwards nowhere, her own rows having gone with her space.
     let closed = place.close_door("alice");
     record(user("alice"), "bob").unwrap();
-    place.database().psql("DELETE FROM public.memory_history WHERE user_id = 'alice'");
+    place.installation.database().psql("DELETE FROM public.memory_history WHERE user_id = 'alice'");
     place.directory().forget(&closed, Actor::Nobody, String::new()).unwrap();
     assert_eq!(place.traces("alice"), Vec::<String>::new());
     assert!(rows("user_id = 'bob'").contains("bob|urn:locule:somebody:"));
-    assert_eq!(place.database().psql("SELECT count(*) FROM public.memory_history"), "6");
+    assert_eq!(place.installation.database().psql("SELECT count(*) FROM public.memory_history"), "6");
     assert!(place.directory().verify_trail(&place.operator()).unwrap().is_ok());
+}
+
+fn a_history_that_is_somebody_elses_is_left_alone(home: Home) {
+    let Home::Postgres(flavour) = home else { panic!("not a PostgreSQL") };
+    let database = Postgres::shared(flavour).fresh_database();
+    let place = Place::of(Installation::new(Some(database), PostgresLayout::Schema));
+    // None at all; then one that was not set up with us.
+    place.meddle(place.alice(), "bob");
+    place
+        .installation
+        .database()
+        .psql("CREATE TABLE public.memory_history (user_id text, operation text, metadata jsonb)");
+    place.meddle(place.alice(), "bob");
+    place.provision("alice");
+    place.forget("alice");
+    assert_eq!(place.installation.database().psql("SELECT count(*) FROM public.memory_history"), "0");
+    assert_eq!(place.directory().verify_trail(&place.operator()).unwrap(), Ok(3));
 }
 
 fn what_is_on_record_stays_on_record(home: Home) {
     let place = Place::new(home);
     place.meddle(place.alice(), "bob");
-    let role = format!("of_{}_directory", place.database().name());
-    let may = |sql: &str| place.database().try_psql(&format!("SET ROLE {role}; {sql}"));
+    let role = format!("of_{}_directory", place.installation.database().name());
+    let may = |sql: &str| place.installation.database().try_psql(&format!("SET ROLE {role}; {sql}"));
     assert_eq!(may("SELECT count(*) FROM locule.audit").as_deref(), Ok("1"));
     let refused = [
         "UPDATE locule.audit SET outcome = 'ok'",
@@ -171,11 +170,11 @@ fn what_is_on_record_stays_on_record(home: Home) {
 }
 
 /// On a cluster of its own, to be stopped and started.
-fn alone(home: Home) -> (Place, &'static locule_testbed::Postgres) {
+fn alone(home: Home) -> (Place, &'static Postgres) {
     let Home::Postgres(flavour) = home else { panic!("not a PostgreSQL") };
     // It ends with the program.
-    let postgres: &'static _ = Box::leak(Box::new(locule_testbed::Postgres::start(Setup::new(flavour).careless())));
-    (Place::over(Some(postgres.fresh_database())), postgres)
+    let postgres: &'static _ = Box::leak(Box::new(Postgres::start(Setup::new(flavour).careless())));
+    (Place::of(Installation::new(Some(postgres.fresh_database()), PostgresLayout::Rls)), postgres)
 }
 
 fn a_database_that_goes_away_is_said_to_and_comes_back(home: Home) {
@@ -268,24 +267,67 @@ fn connections_that_are_cut_lose_nothing_that_was_acknowledged(home: Home) {
     }
 }
 
+fn what_becomes_of_a_commit_without_an_answer_is_not_acknowledged(home: Home) {
+    let place = Place::new(home);
+    place.provision("alice");
+    let database = place.installation.database();
+    let proxy = Proxy::before(database.postgres().port());
+    let far = place.another_through(&proxy.url(&database.url()));
+    let find = || code(far.directory().find(&identity("alice")));
+    far.provision("bob");
+    for round in 0..10 {
+        let name = format!("carol {round}");
+        let done: Result<_, _> = std::thread::scope(|scope| {
+            let (far, name) = (&far, &name);
+            let writing = scope.spawn(move || far.directory().provision(&identity(name)));
+            let asking = scope.spawn(find);
+            // At another moment of the write each time: what was asked is done, and nobody is told.
+            std::thread::sleep(Duration::from_micros(300 * round));
+            proxy.mute();
+            std::thread::sleep(Duration::from_millis(50));
+            proxy.cut();
+            assert!(matches!(asking.join().unwrap(), None | Some(Code::BackendUnavailable)));
+            writing.join().unwrap()
+        });
+        let done = done.map_err(|error| assert_eq!(error.code(), Code::BackendUnavailable)).ok();
+        assert_eq!(find(), Some(Code::BackendUnavailable));
+        proxy.heal();
+        // Asked again it is the same space, whether it was made the first time or only now.
+        let there = place.user(&name).standing().space;
+        let chamber = far.provision(&name);
+        assert!(there.is_none_or(|there| there == chamber) && done.is_none_or(|done| done == chamber));
+        assert_eq!(place.user(&name).standing().space, Some(chamber));
+        assert_eq!(find(), None);
+    }
+    // A writer that has gone silent does not hold up the others for ever.
+    let began = Instant::now();
+    proxy.stall();
+    std::thread::scope(|scope| {
+        let stalled = scope.spawn(|| code(far.directory().provision(&identity("dave"))));
+        place.provision("erin");
+        assert_eq!(stalled.join().unwrap(), Some(Code::BackendUnavailable));
+    });
+    assert!(began.elapsed() < Duration::from_secs(25));
+    proxy.heal();
+    far.provision("dave");
+}
+
 fn a_database_without_the_tables_says_how_to_make_them(home: Home) {
     let Home::Postgres(flavour) = home else { panic!("not a PostgreSQL") };
-    let database = locule_testbed::Postgres::shared(flavour).fresh_database();
-    let (_root, options) = prepare(Some(&database));
+    let installation = Installation::new(Some(Postgres::shared(flavour).fresh_database()), PostgresLayout::Rls);
     let clock = ManualClock::at(noon());
-    let open = || Process::open(&options, &clock).map(drop);
+    let open = || Process::open(&installation.options, &clock).map(drop);
     let refused = open().unwrap_err();
     assert_eq!(refused.code(), Code::BackendUnavailable);
     assert!(refused.detail().contains("locule migrate"), "{refused}");
-    let privileged = Address::parse(&database.url()).unwrap();
     // As often as anybody likes.
     for _ in 0..2 {
-        locule_store::migrate(&options, &privileged, &Sources::system()).unwrap();
+        installation.migrate().unwrap();
         open().unwrap();
     }
-    database.psql("UPDATE locule.migrations SET version = 0");
+    installation.database().psql("UPDATE locule.migrations SET version = 0 WHERE name = 'directory'");
     assert!(open().unwrap_err().detail().contains("locule migrate"));
-    database.psql("UPDATE locule.migrations SET version = 99");
+    installation.database().psql("UPDATE locule.migrations SET version = 99 WHERE name = 'directory'");
     assert_eq!(code(open()), Some(Code::SchemaTooNew));
-    assert_eq!(code(locule_store::migrate(&options, &privileged, &Sources::system())), Some(Code::SchemaTooNew));
+    assert_eq!(code(installation.migrate()), Some(Code::SchemaTooNew));
 }
