@@ -203,6 +203,7 @@ impl MemoryIn {
             categories: self.categories.unwrap_or_default(),
             metadata: self.metadata.unwrap_or_default(),
             expiration: self.expiration.as_deref().map(filter::moment).transpose()?,
+            ttl_s: None,
             embedding: self.embedding.map(|embedding| embedding.0),
         };
         Ok((memory, self.user_id))
