@@ -12,6 +12,7 @@ mod key;
 mod layout;
 mod memories;
 mod paths;
+mod relationships;
 mod seal;
 mod search;
 mod space;
