@@ -41,6 +41,8 @@ mod http;
 mod keys;
 mod memories;
 pub mod model;
+mod relationships;
+mod runs;
 mod search;
 mod sweep;
 mod usage;
@@ -49,16 +51,21 @@ use std::sync::Arc;
 
 pub use config::{Config, Embedding, Endpoint, Issuing, KeySet};
 pub use erase::Receipt;
-pub use export::{EXPORT_FORMAT, Exported, ImportSummary};
+pub use export::{EXPORT_FORMAT, Exported, ExportedRelationship, ImportSummary, Imported};
 pub use locule_core::audit::{Entry, SystemEntry};
 pub use locule_core::auth::{self, Principal};
 pub use locule_core::clock::{self, Sources};
 pub use locule_core::filter::{self, Filter};
-pub use locule_core::id::{self, Identity, Issuer, MemoryId, Subject};
+pub use locule_core::id::{self, Identity, Issuer, MemoryId, RelationshipId, Subject};
 pub use locule_core::memory::{
-    self, Added, Change, Event, Hit, ListQuery, Memory, NewMemory, Page, SearchQuery, Statistics,
+    self, Added, Change, Event, Hit, ListQuery, Memory, NewMemory, Page, Run, RunPage, RunQuery, SearchQuery,
+    Statistics,
 };
 pub use locule_core::policy::{self, Act, Role};
+pub use locule_core::relationship::{
+    self, Direction, Neighbour, NeighbourQuery, Neighbours, NewRelationship, Related, Relationship, RelationshipPage,
+    RelationshipQuery, Strength,
+};
 pub use locule_core::{
     Code, Erasure, Error, Gate, Operator, Provision, Read, Request, Result, Right, Scope, Target, Write, limit,
 };

@@ -14,6 +14,7 @@ mod lexicon;
 mod memories;
 mod paths;
 pub mod postgres;
+mod relationships;
 mod seal;
 mod search;
 mod space;

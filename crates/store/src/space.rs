@@ -22,7 +22,7 @@ use crate::warm::{Delta, Warm};
 pub struct Quota {
     /// How many memories.
     pub memories_max: u64,
-    /// How many bytes of texts, metadata and vectors.
+    /// How many bytes of texts, metadata, vectors and relationships.
     pub bytes_max: u64,
 }
 
