@@ -51,6 +51,8 @@ pub enum Code {
     Deadline,
     /// The embedding endpoint did not answer as it should.
     ProviderUnavailable,
+    /// The database that keeps the space does not answer.
+    BackendUnavailable,
     /// The disk is full.
     StorageFull,
     // Give up, and tell the operator.
@@ -87,6 +89,7 @@ impl Code {
             Code::Busy => "busy",
             Code::Deadline => "deadline_exceeded",
             Code::ProviderUnavailable => "provider_unavailable",
+            Code::BackendUnavailable => "backend_unavailable",
             Code::StorageFull => "storage_full",
             Code::StorageError => "storage_error",
             Code::SpaceCorrupt => "space_corrupt",
@@ -99,7 +102,7 @@ impl Code {
     /// Seconds after which trying again may help, where it may.
     pub const fn retry_after_s(self) -> Option<u32> {
         match self {
-            Code::RateLimited | Code::Overloaded | Code::Busy => Some(1),
+            Code::RateLimited | Code::Overloaded | Code::Busy | Code::BackendUnavailable => Some(1),
             Code::ProviderUnavailable => Some(5),
             Code::StorageFull | Code::StorageError | Code::QuotaExceeded => Some(60),
             Code::SpaceCorrupt | Code::KeyUnavailable | Code::SchemaTooNew => Some(300),

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use locule_core::Provision;
 use locule_core::id::Issuer;
-use locule_store::{Durability, Options, Quota};
+use locule_store::{Durability, Keeping, Options, Quota};
 
 /// The set-up.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The data directory.
     pub data: PathBuf,
+    /// How spaces are kept apart.
+    pub keeping: Keeping,
     /// Whether to make it if it is not there.
     pub create: bool,
     /// Whether data is encrypted at rest.
@@ -35,9 +37,11 @@ pub struct Config {
 impl Config {
     /// The usual set-up, with data in this directory.
     pub fn at(data: impl Into<PathBuf>) -> Self {
-        let Options { data, create, encrypted, durability, connection_bytes, vector_bytes, quota } = Options::at(data);
+        let Options { data, keeping, create, encrypted, durability, connection_bytes, vector_bytes, quota } =
+            Options::at(data);
         Config {
             data,
+            keeping,
             create,
             encrypted,
             durability,
@@ -53,6 +57,7 @@ impl Config {
     pub(crate) fn store_options(&self) -> Options {
         Options {
             data: self.data.clone(),
+            keeping: self.keeping.clone(),
             create: self.create,
             encrypted: self.encrypted,
             durability: self.durability,

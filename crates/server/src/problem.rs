@@ -47,6 +47,7 @@ pub fn status(code: Code) -> StatusCode {
         Code::Overloaded
         | Code::Busy
         | Code::ProviderUnavailable
+        | Code::BackendUnavailable
         | Code::StorageError
         | Code::SpaceCorrupt
         | Code::KeyUnavailable

@@ -56,6 +56,48 @@ pub fn of_sqlite(error: rusqlite::Error) -> Error {
     }
 }
 
+/// What a PostgreSQL said, or why it said nothing.
+pub fn of_postgres(error: tokio_postgres::Error) -> Error {
+    let Some(state) = error.code().map(|state| state.code().to_owned()) else { return unavailable(error) };
+    match state.as_str() {
+        // The connection, the server, its start and its end; a server that only reads is one that is no longer the first.
+        "25006" => unavailable(error),
+        "53300" | "57P01" | "57P02" | "57P03" | "57P05" => unavailable(error),
+        "28000" | "28P01" | "3D000" => Error::new(
+            Code::BackendUnavailable,
+            "The database does not let us in. Whoever runs this server: `locule migrate` sets up its logins.",
+        )
+        .because(error),
+        "55P03" | "40001" | "40P01" => {
+            Error::new(Code::Busy, "Another writer holds this space. Try again in a moment.").because(error)
+        }
+        "57014" | "25P03" => {
+            Error::new(Code::Deadline, "This took longer than the server allows. Ask for less at a time.")
+                .because(error)
+        }
+        "53100" => full(error),
+        "53200" | "53400" => overloaded(error),
+        state if state.starts_with("08") => unavailable(error),
+        // Damaged pages; or a table, a schema or a role of this space that should be there.
+        state if state.starts_with("XX0") => corrupt(error),
+        "42P01" | "3F000" | "42704" | "22023" => corrupt(error),
+        _ => Error::internal(error),
+    }
+}
+
+/// A database that does not answer in time.
+pub fn silent() -> Error {
+    unavailable("no answer in time")
+}
+
+fn unavailable(source: impl Into<Source>) -> Error {
+    Error::new(
+        Code::BackendUnavailable,
+        "The database does not answer just now. Nothing was acknowledged. Try again in a moment.",
+    )
+    .because(source)
+}
+
 fn full(source: impl Into<Source>) -> Error {
     Error::new(Code::StorageFull, "The disk is full. Nothing was stored; reading and erasing still work.")
         .because(source)

@@ -53,7 +53,8 @@ fn column(sql: &mut Sql, dialect: &dyn Dialect, field: &Field, test: &Test) {
         }
         Test::Compare(ordering, value) => match owned(field, value) {
             Some(value) => {
-                sql.push("coalesce(").push(name).push(operator(*ordering)).bind(value).push(", FALSE)");
+                let collation = if is_text(field) { dialect.collation() } else { "" };
+                sql.push("coalesce(").push(name).push(collation).push(operator(*ordering)).bind(value).push(", FALSE)");
             }
             None => {
                 sql.push("FALSE");
@@ -88,14 +89,13 @@ fn is_text(field: &Field) -> bool {
     matches!(field, Field::Memory | Field::AgentId | Field::RunId | Field::AppId)
 }
 
-/// The value as the field's column has it; `None` for a text that is no id, which no id equals, precedes or follows.
+/// The value as the field's column has it; `None` for one of another kind, or a text that is no id, which nothing there
+/// equals, precedes or follows.
 fn owned(field: &Field, value: &Scalar) -> Option<Owned> {
-    Some(match value {
-        Scalar::Text(text) if *field == Field::Id => Owned::Id(*text.parse::<MemoryId>().ok()?.as_bytes()),
-        Scalar::Text(text) => Owned::Text(text.clone()),
-        Scalar::Integer(integer) => Owned::Integer(*integer),
-        Scalar::Float(float) => Owned::Real(*float),
-        Scalar::Bool(truth) => Owned::Integer(i64::from(*truth)),
-        Scalar::Time(moment) => Owned::Moment(*moment),
-    })
+    match (field, value) {
+        (Field::Id, Scalar::Text(text)) => text.parse::<MemoryId>().ok().map(|id| Owned::Id(*id.as_bytes())),
+        (Field::CreatedAt | Field::UpdatedAt | Field::Expiration, Scalar::Time(moment)) => Some(Owned::Moment(*moment)),
+        (field, Scalar::Text(text)) if is_text(field) => Some(Owned::Text(text.clone())),
+        _ => None,
+    }
 }

@@ -10,8 +10,10 @@ mod filter;
 mod group;
 mod key;
 mod layout;
+mod lexicon;
 mod memories;
 mod paths;
+pub mod postgres;
 mod relationships;
 mod seal;
 mod search;
@@ -28,6 +30,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use locule_core::clock::Sources;
+use locule_core::id::Issuer;
 use locule_core::{Code, Error, Result};
 
 pub use layout::Destroyed;
@@ -38,15 +41,56 @@ pub use sqlite::open::Durability;
 pub use state::{Model, State};
 
 use directory::Directory;
-use key::{KeyRing, MasterKey};
+use key::{KeyFiles, KeyRing, MasterKey};
+use layout::Layout;
 use paths::Paths;
+use postgres::{Databases, Kept, Rows, Schemas, Server};
+use seal::Secret;
 use sqlite::FileLayout;
+
+/// How spaces are kept apart, and where.
+#[derive(Clone, Debug, Default)]
+pub enum Keeping {
+    /// A file for each, in the data directory.
+    #[default]
+    Files,
+    /// In a PostgreSQL. The data directory holds the master key and nothing else.
+    Postgres(Postgres),
+}
+
+/// A PostgreSQL that keeps spaces.
+#[derive(Clone, Debug)]
+pub struct Postgres {
+    /// How they are kept apart in it.
+    pub layout: PostgresLayout,
+    /// Where it is.
+    pub address: postgres::Address,
+    /// What stands between.
+    pub pooler: postgres::Pooler,
+    /// What the names of the installation's roles begin with.
+    pub prefix: postgres::Prefix,
+    /// How many connections at most.
+    pub connections_max: usize,
+}
+
+/// How a PostgreSQL keeps spaces apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PostgresLayout {
+    /// By row security, in tables that all share.
+    Rls,
+    /// By a schema for each.
+    Schema,
+    /// By a database for each.
+    Database,
+}
 
 /// How an installation keeps its data.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The data directory.
     pub data: PathBuf,
+    /// How spaces are kept apart.
+    pub keeping: Keeping,
     /// Whether to make it if it is not there.
     pub create: bool,
     /// Whether everything in it is encrypted. Only for measuring what that costs would one say no.
@@ -66,6 +110,7 @@ impl Options {
     pub fn at(data: impl Into<PathBuf>) -> Self {
         Options {
             data: data.into(),
+            keeping: Keeping::default(),
             create: true,
             encrypted: true,
             durability: Durability::Full,
@@ -94,6 +139,74 @@ pub fn open(options: &Options, sources: Sources) -> Result<Store> {
     let encryption = options.encrypted.then(|| master.derive("directory"));
     let pseudonym = master.derive("pseudonym");
     let token_secret = master.derive("tokens").as_bytes().to_vec();
+    let (directory, layout): (_, Box<dyn Layout>) = match &options.keeping {
+        Keeping::Files => {
+            let directory = directory_file(&paths, encryption, pseudonym, options, &sources)?;
+            let layout = FileLayout::new(
+                paths.clone(),
+                KeyRing::new(KeyFiles::new(paths.keys(), sources.clone()), master, sources.clone()),
+                options.encrypted,
+                options.durability,
+                sqlite::connections_max(options.connection_bytes),
+                directory.clone(),
+                sources.clone(),
+            );
+            (directory, Box::new(layout))
+        }
+        Keeping::Postgres(kept) => {
+            let server = kept.server(&master);
+            let directory = Directory::in_postgres(&server, Issuer::default(), pseudonym, sources.clone())?;
+            (directory.clone(), kept.layout(server, &directory))
+        }
+    };
+    let spaces = Spaces::new(layout, directory.clone(), options.vector_bytes, options.quota, sources);
+    let finished = spaces.finish_erasures()?;
+    if finished > 0 {
+        tracing::info!(finished, "finished erasures that an earlier run had begun");
+    }
+    Ok(Store { directory, spaces, token_secret })
+}
+
+/// Sets up the PostgreSQL of an installation, with a login that may: its roles, its tables and what guards them. May be
+/// repeated, and then puts right what has been changed since.
+///
+/// `model` says whose vectors the tables of an older product hold, if these are to be taken over.
+pub fn migrate(
+    options: &Options,
+    privileged: &postgres::Address,
+    model: Option<String>,
+    sources: &Sources,
+) -> Result<postgres::Report> {
+    let Keeping::Postgres(kept) = &options.keeping else {
+        return Err(Error::invalid("This installation keeps its data in files: there is no PostgreSQL to set up."));
+    };
+    let master = master_key(&Paths::new(options.data.clone()), options, sources)?;
+    let wanted = postgres::Wanted { layout: kept.layout, model };
+    postgres::migrate(privileged, &kept.server(&master), &wanted)
+}
+
+impl Postgres {
+    fn server(&self, master: &MasterKey) -> Server {
+        Server::new(self.address.clone(), self.pooler, self.prefix.clone(), master.derive("postgres"))
+    }
+
+    fn layout(&self, server: Server, directory: &Arc<Directory>) -> Box<dyn Layout> {
+        let (max, directory) = (self.connections_max, directory.clone());
+        match self.layout {
+            PostgresLayout::Rls => Box::new(Kept::new(Rows::new(server, directory.clone()), max, directory)),
+            PostgresLayout::Schema => Box::new(Kept::new(Schemas::new(server), max, directory)),
+            PostgresLayout::Database => Box::new(Kept::new(Databases::new(server), max, directory)),
+        }
+    }
+}
+
+fn directory_file(
+    paths: &Paths,
+    encryption: Option<Secret>,
+    pseudonym: Secret,
+    options: &Options,
+    sources: &Sources,
+) -> Result<Arc<Directory>> {
     if !paths.directory().exists() && (paths.spaces().exists() || paths.keys().exists()) {
         return Err(Error::new(
             Code::SpaceCorrupt,
@@ -103,24 +216,8 @@ pub fn open(options: &Options, sources: Sources) -> Result<Store> {
             ),
         ));
     }
-    let directory = Directory::open(&paths.directory(), encryption, pseudonym, options.create, sources.clone())
-        .map_err(|error| if error.code() == Code::SpaceCorrupt { locked(&paths, error) } else { error })?;
-    let keys = KeyRing::new(paths.keys(), master, sources.clone());
-    let layout = FileLayout::new(
-        paths,
-        keys,
-        options.encrypted,
-        options.durability,
-        sqlite::connections_max(options.connection_bytes),
-        directory.clone(),
-        sources.clone(),
-    );
-    let spaces = Spaces::new(Box::new(layout), directory.clone(), options.vector_bytes, options.quota, sources);
-    let finished = spaces.finish_erasures()?;
-    if finished > 0 {
-        tracing::info!(finished, "finished erasures that an earlier run had begun");
-    }
-    Ok(Store { directory, spaces, token_secret })
+    Directory::open(&paths.directory(), encryption, pseudonym, options.create, sources.clone())
+        .map_err(|error| if error.code() == Code::SpaceCorrupt { locked(paths, error) } else { error })
 }
 
 /// The directory does not open: from inside, a wrong key and a damaged file look alike.

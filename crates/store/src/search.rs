@@ -17,7 +17,7 @@ use crate::space::Reader;
 use crate::state::{Model, State};
 use crate::tx::Sql;
 use crate::vector::{Scan, Vectors};
-use crate::warm;
+use crate::warm::{self, Held};
 use crate::words::Words;
 
 /// What having all of the query's words is worth, in standard deviations of the cosine. Picked on `bench/quality`, where 2
@@ -48,7 +48,8 @@ impl Reader<'_> {
     /// The best hits, best first; of equal ones the newer first.
     pub fn search(&self, find: &Find) -> Result<Vec<Hit>> {
         let Some(space) = self.space else { return Ok(Vec::new()) };
-        let look = |vectors: &Vectors, state: &State| {
+        let look = |held: &Held, state: &State| {
+            let vectors = &held.vectors;
             let Some(own) = &state.model else { return Ok(Vec::new()) };
             if let Some(embedding) = find.embedding
                 && (own != find.model || own.dimension != embedding.len())
@@ -56,7 +57,7 @@ impl Reader<'_> {
                 return Err(mismatch(own, &Model { id: find.model.id.clone(), dimension: embedding.len() }));
             }
             let allowed = self.allowed(find.filter)?;
-            let words = Words::rank(&*self.tx, find.words, vectors.len() as u64)?;
+            let words = Words::rank(&*self.tx, held.lexicon.as_ref(), find.words, vectors.len() as u64)?;
             // Expired memories still have vectors: rank that many more, so that the answer is full all the same.
             let spare = self.expired()? as usize;
             Ok(rank(vectors, find, &words, find.limit + spare, allowed.as_deref()))

@@ -26,9 +26,15 @@ pub struct Model {
     pub dimension: usize,
 }
 
+/// The statement that reads it.
+pub const READ: &str = "SELECT revision, memories, size_bytes, model, dimension FROM space_state";
+
+/// The same, holding it against other writers, where a database lets several begin at once.
+pub const LOCK: &str = "SELECT revision, memories, size_bytes, model, dimension FROM space_state FOR UPDATE";
+
 /// Reads it.
 pub fn read(tx: &dyn Tx) -> Result<State> {
-    tx.first("SELECT revision, memories, size_bytes, model, dimension FROM space_state", &[], |row| {
+    tx.first(READ, &[], |row| {
         let model = match (row.maybe_text(3)?, row.maybe_integer(4)?) {
             (Some(id), Some(dimension)) => Some(Model { id, dimension: dimension as usize }),
             _ => None,

@@ -31,6 +31,8 @@ pub enum Value<'a> {
     Json(&'a str),
     /// Texts: a JSON list of them, or a `text[]`.
     Texts(&'a [String]),
+    /// Values of one kind, where a database has arrays.
+    List(&'a [Owned]),
 }
 
 impl<'a> Value<'a> {
@@ -157,7 +159,7 @@ pub struct Sql {
 }
 
 /// A value that a statement under construction keeps.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Owned {
     /// A whole number.
     Integer(i64),
@@ -169,6 +171,25 @@ pub enum Owned {
     Id([u8; 16]),
     /// A moment.
     Moment(Timestamp),
+    /// A JSON value.
+    Json(String),
+    /// Values of one kind, where a database has arrays.
+    List(Vec<Owned>),
+}
+
+impl Owned {
+    /// The value, for as long as this one is kept.
+    pub fn borrow(&self) -> Value<'_> {
+        match self {
+            Owned::Integer(integer) => Value::Integer(*integer),
+            Owned::Real(real) => Value::Real(*real),
+            Owned::Text(text) => Value::Text(text),
+            Owned::Id(id) => Value::Id(id),
+            Owned::Moment(moment) => Value::Moment(*moment),
+            Owned::Json(json) => Value::Json(json),
+            Owned::List(list) => Value::List(list),
+        }
+    }
 }
 
 impl Sql {
@@ -192,16 +213,7 @@ impl Sql {
 
     /// Its values.
     pub fn values(&self) -> Vec<Value<'_>> {
-        self.values
-            .iter()
-            .map(|value| match value {
-                Owned::Integer(integer) => Value::Integer(*integer),
-                Owned::Real(real) => Value::Real(*real),
-                Owned::Text(text) => Value::Text(text),
-                Owned::Id(id) => Value::Id(id),
-                Owned::Moment(moment) => Value::Moment(*moment),
-            })
-            .collect()
+        self.values.iter().map(Owned::borrow).collect()
     }
 }
 
@@ -209,6 +221,9 @@ impl Sql {
 pub trait Dialect: Sync {
     /// Whether the history has a line for each memory that was added, and not only for what became of it.
     fn keeps_creations(&self) -> bool;
+
+    /// Whether the database keeps the word index. If not, it is made in memory, and the next five have nothing to do.
+    fn keeps_words(&self) -> bool;
 
     /// Puts a text into the word index.
     fn words_insert(&self, tx: &dyn Tx, number: i64, text: &str) -> Result<()>;
@@ -224,6 +239,9 @@ pub trait Dialect: Sync {
 
     /// Every memory that has one of these words, with its BM25 (k1 1.2, b 0.75), larger being better.
     fn words_rank(&self, tx: &dyn Tx, words: &[String], each: &mut dyn FnMut(i64, f32)) -> Result<()>;
+
+    /// What has a text expression compare byte by byte.
+    fn collation(&self) -> &'static str;
 
     /// A condition on the value at a path of the metadata; true or false, never NULL.
     fn metadata(&self, sql: &mut Sql, path: &[String], test: &Test);

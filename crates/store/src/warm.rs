@@ -12,6 +12,7 @@ use locule_core::Result;
 use locule_core::id::SpaceId;
 use lru::LruCache;
 
+use crate::lexicon::Lexicon;
 use crate::state::{self, State};
 use crate::tx::Tx;
 use crate::vector::Vectors;
@@ -35,11 +36,18 @@ pub struct Set {
     committing: AtomicUsize,
 }
 
-/// The vectors at a revision.
-pub struct At {
+/// What is held of a space, at a revision.
+struct At {
     revision: u64,
-    /// The vectors.
+    held: Held,
+}
+
+/// What is held of a space.
+pub struct Held {
+    /// Its vectors.
     pub vectors: Vectors,
+    /// Its words, where the database has no index of them.
+    pub lexicon: Option<Lexicon>,
 }
 
 /// What a commit did to the vectors.
@@ -50,6 +58,7 @@ pub struct Delta {
 
 enum Change {
     Put(i64, Vec<u8>),
+    Words(i64, String),
     Remove(i64),
     Clear,
 }
@@ -74,11 +83,11 @@ impl Warm {
     ///
     /// If the cache is ahead of `tx`, a transaction in which nothing was asked yet is renewed: it then sees what the cache
     /// has. Any other must go on seeing what it saw, and reads its vectors for itself.
-    pub fn with<T>(&self, space: SpaceId, tx: &dyn Tx, look: impl FnOnce(&Vectors, &State) -> Result<T>) -> Result<T> {
+    pub fn with<T>(&self, space: SpaceId, tx: &dyn Tx, look: impl FnOnce(&Held, &State) -> Result<T>) -> Result<T> {
         let set = self.set(space);
         let (at, state) = self.current(&set, tx)?;
         match at.as_ref().and_then(|at| at.as_ref()) {
-            Some(at) => look(&at.vectors, &state),
+            Some(at) => look(&at.held, &state),
             None => look(&read(tx, &state)?, &state),
         }
     }
@@ -169,9 +178,9 @@ impl Warm {
         if slot.as_ref().is_some_and(|at| at.revision >= revision) {
             return Ok(());
         }
-        let vectors = read(tx, state)?;
+        let held = read(tx, state)?;
         let before = slot.as_ref().map_or(0, At::bytes);
-        *slot = Some(At { revision, vectors });
+        *slot = Some(At { revision, held });
         set.account(before, slot.as_ref().map_or(0, At::bytes));
         drop(slot);
         self.evict();
@@ -189,20 +198,14 @@ impl Warm {
         if delta
             .changes
             .iter()
-            .any(|change| matches!(change, Change::Put(_, row) if row.len() != 2 * at.vectors.dimension()))
+            .any(|change| matches!(change, Change::Put(_, row) if row.len() != 2 * at.held.vectors.dimension()))
         {
             // The first vectors of a space that was empty when it was read: their length is only now known.
             *slot = None;
             set.account(before, 0);
             return;
         }
-        for change in delta.changes {
-            match change {
-                Change::Put(number, row) => at.vectors.put(number, &row),
-                Change::Remove(number) => drop(at.vectors.remove(number)),
-                Change::Clear => at.vectors.clear(),
-            }
-        }
+        delta.changes.into_iter().for_each(|change| at.held.apply(change));
         at.revision = revision;
         set.account(before, at.bytes());
     }
@@ -246,7 +249,30 @@ impl Drop for Set {
 
 impl At {
     fn bytes(&self) -> usize {
-        SET_BYTES + self.vectors.bytes()
+        SET_BYTES + self.held.vectors.bytes() + self.held.lexicon.as_ref().map_or(0, Lexicon::bytes)
+    }
+}
+
+impl Held {
+    fn apply(&mut self, change: Change) {
+        match change {
+            Change::Put(number, row) => self.vectors.put(number, &row),
+            Change::Words(number, text) => self.words(|lexicon| lexicon.put(number, &text)),
+            Change::Remove(number) => {
+                self.vectors.remove(number);
+                self.words(|lexicon| lexicon.remove(number));
+            }
+            Change::Clear => {
+                self.vectors.clear();
+                self.words(Lexicon::clear);
+            }
+        }
+    }
+
+    fn words(&mut self, change: impl FnOnce(&mut Lexicon)) {
+        if let Some(lexicon) = &mut self.lexicon {
+            change(lexicon);
+        }
     }
 }
 
@@ -256,19 +282,24 @@ impl Delta {
         self.changes.push(Change::Put(number, row));
     }
 
-    /// A vector was removed.
+    /// A text was added or replaced.
+    pub fn put_words(&mut self, number: i64, text: String) {
+        self.changes.push(Change::Words(number, text));
+    }
+
+    /// A memory was removed.
     pub fn remove(&mut self, number: i64) {
         self.changes.push(Change::Remove(number));
     }
 
-    /// All vectors were removed.
+    /// All memories were removed.
     pub fn clear(&mut self) {
         self.changes.push(Change::Clear);
     }
 }
 
-/// All of a space's vectors as `tx` sees them, in one sweep of their table.
-pub fn read(tx: &dyn Tx, state: &State) -> Result<Vectors> {
+/// All of a space's vectors as `tx` sees them, in one sweep of their table; and its words, where they are not indexed.
+pub fn read(tx: &dyn Tx, state: &State) -> Result<Held> {
     let dimension = state.model.as_ref().map_or(1, |model| model.dimension);
     let mut vectors = Vectors::new(dimension);
     vectors.reserve(state.memories as usize);
@@ -280,5 +311,12 @@ pub fn read(tx: &dyn Tx, state: &State) -> Result<Vectors> {
         vectors.put(row.integer(0)?, embedding);
         Ok(())
     })?;
-    Ok(vectors)
+    let mut lexicon = (!tx.dialect().keeps_words()).then(Lexicon::default);
+    if let Some(lexicon) = &mut lexicon {
+        tx.query("SELECT number, memory FROM memories", &[], &mut |row| {
+            lexicon.put(row.integer(0)?, row.text(1)?);
+            Ok(())
+        })?;
+    }
+    Ok(Held { vectors, lexicon })
 }

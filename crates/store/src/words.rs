@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use locule_core::{Result, limit};
 
+use crate::lexicon::Lexicon;
 use crate::tx::Tx;
 
 /// English words that say nothing of what is asked. Leaving them out raised the mean reciprocal rank on long
@@ -52,7 +53,7 @@ pub struct Words {
 impl Words {
     /// Looks the words up among `memories` memories. Words that no memory has count with their full weight: a memory that
     /// has all the words which occur, out of many which do not, covers little.
-    pub fn rank(tx: &dyn Tx, words: &[String], memories: u64) -> Result<Words> {
+    pub fn rank(tx: &dyn Tx, lexicon: Option<&Lexicon>, words: &[String], memories: u64) -> Result<Words> {
         let mut coverage = HashMap::new();
         if words.is_empty() {
             return Ok(Words { coverage });
@@ -60,23 +61,29 @@ impl Words {
         let mut reach = 0.0;
         let mut known = Vec::new();
         for word in words {
-            let count = tx.dialect().words_count(tx, word)?;
+            let count = match lexicon {
+                Some(lexicon) => lexicon.count(word),
+                None => tx.dialect().words_count(tx, word)?,
+            };
             reach += REACH * weight(memories, count);
             if count > 0 {
                 known.push(word.clone());
             }
         }
-        if !known.is_empty() {
-            tx.dialect().words_rank(tx, &known, &mut |number, bm25| {
-                coverage.insert(number, (f64::from(bm25) / reach).clamp(0.0, 1.0) as f32);
-            })?;
+        let mut cover = |number, bm25| {
+            coverage.insert(number, (f64::from(bm25) / reach).clamp(0.0, 1.0) as f32);
+        };
+        match lexicon {
+            _ if known.is_empty() => {}
+            Some(lexicon) => lexicon.rank(&known, &mut cover),
+            None => tx.dialect().words_rank(tx, &known, &mut cover)?,
         }
         Ok(Words { coverage })
     }
 }
 
 /// The inverse document frequency, as FTS5 computes it.
-fn weight(memories: u64, having: u64) -> f64 {
+pub fn weight(memories: u64, having: u64) -> f64 {
     let (memories, having) = (memories as f64, having as f64);
     ((memories - having + 0.5) / (having + 0.5)).ln().max(WEIGHT_MIN)
 }

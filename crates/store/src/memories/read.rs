@@ -111,7 +111,7 @@ impl Reader<'_> {
     pub fn statistics(&self) -> Result<Statistics> {
         let mut sql = Sql::default();
         sql.push(
-            "SELECT count(*), coalesce(avg(length(memory)), 0), min(created_at), max(created_at) FROM memories WHERE ",
+            "SELECT count(*), CAST(coalesce(avg(length(memory)), 0) AS double precision), min(created_at), max(created_at) FROM memories WHERE ",
         );
         self.push_visible(&mut sql, None);
         let figures = self.tx.first(sql.text(), &sql.values(), |row| {

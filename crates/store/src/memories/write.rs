@@ -97,6 +97,9 @@ impl Writer<'_> {
         }
         let number = self.number(id)?;
         self.write_row(number, &old, &new)?;
+        if old.memory != new.memory {
+            self.put_words(number, &new.memory);
+        }
         if let Some(row) = row {
             self.adopt(model)?;
             self.check_row(&row)?;
@@ -261,11 +264,18 @@ impl Writer<'_> {
             "INSERT INTO memory_vectors (number, embedding) VALUES ($1, $2)",
             &[Value::Integer(number), Value::Blob(&row)],
         )?;
+        self.put_words(number, &memory.memory);
         history::created(&*self.reader.tx, memory)?;
         self.state.memories += 1;
         self.state.size_bytes += size(memory) + row.len() as u64;
         self.delta.put(number, row);
         Ok(())
+    }
+
+    fn put_words(&mut self, number: i64, text: &str) {
+        if !self.tx.dialect().keeps_words() {
+            self.delta.put_words(number, text.to_owned());
+        }
     }
 
     /// The number for one more memory. It is given out here and not taken from `RETURNING`, which SQLite runs as a trigger:

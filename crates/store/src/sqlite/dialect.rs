@@ -14,6 +14,10 @@ impl Dialect for Sqlite {
         false
     }
 
+    fn keeps_words(&self) -> bool {
+        true
+    }
+
     fn words_insert(&self, tx: &dyn Tx, number: i64, text: &str) -> Result<()> {
         tx.execute("INSERT INTO words (rowid, memory) VALUES ($1, $2)", &[Value::Integer(number), Value::Text(text)])?;
         Ok(())
@@ -52,6 +56,10 @@ impl Dialect for Sqlite {
                 Ok(())
             },
         )
+    }
+
+    fn collation(&self) -> &'static str {
+        ""
     }
 
     fn metadata(&self, sql: &mut Sql, path: &[String], test: &Test) {
@@ -134,6 +142,8 @@ fn json(value: &Owned) -> serde_json::Value {
         Owned::Text(text) => text.as_str().into(),
         Owned::Id(id) => data_encoding::HEXLOWER.encode(id).into(),
         Owned::Moment(moment) => moment.as_microsecond().into(),
+        Owned::Json(text) => text.as_str().into(),
+        Owned::List(list) => list.iter().map(json).collect(),
     }
 }
 

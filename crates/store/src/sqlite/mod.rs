@@ -31,7 +31,29 @@ use crate::tx::Tx;
 pub struct FileLayout {
     home: Arc<Home>,
     pool: Pool,
-    empty: Pool,
+    nothing: Nothing,
+}
+
+/// A space that nothing was ever kept in, for whoever looks into one.
+pub struct Nothing(Pool);
+
+impl Nothing {
+    /// In memory, made when it is first looked into.
+    pub fn new() -> Self {
+        Nothing(Pool::new(
+            usize::MAX,
+            Box::new(|_| {
+                let connection = open::in_memory()?;
+                create::migrate(&connection, create::SPACE)?;
+                Ok(connection)
+            }),
+        ))
+    }
+
+    /// A transaction over it.
+    pub fn read(&self) -> Result<Box<dyn Tx>> {
+        Ok(Box::new(Bound::read(self.0.lend(SpaceId::from_bytes([0; 16]))?)?))
+    }
 }
 
 /// Where the files and keys of spaces are, and how they are opened.
@@ -60,12 +82,7 @@ impl FileLayout {
             let home = home.clone();
             Box::new(move |space| home.open(space))
         };
-        let empty: Opener = Box::new(|_| {
-            let connection = open::in_memory()?;
-            create::migrate(&connection, create::SPACE)?;
-            Ok(connection)
-        });
-        FileLayout { home, pool: Pool::new(connections_max, opener), empty: Pool::new(usize::MAX, empty) }
+        FileLayout { home, pool: Pool::new(connections_max, opener), nothing: Nothing::new() }
     }
 }
 
@@ -115,7 +132,7 @@ impl Layout for FileLayout {
     }
 
     fn read_empty(&self) -> Result<Box<dyn Tx>> {
-        Ok(Box::new(Bound::read(self.empty.lend(SpaceId::from_bytes([0; 16]))?)?))
+        self.nothing.read()
     }
 
     fn create(&self, space: SpaceId) -> Result<()> {
@@ -138,7 +155,7 @@ impl Layout for FileLayout {
     }
 
     fn destroy(&self, space: SpaceId) -> Result<Destroyed> {
-        let key = self.home.keys.destroy(space).map_err(of_disk)?;
+        let key = self.home.keys.destroy(space)?;
         let mut files = 0;
         for path in self.home.files(space).map_err(of_disk)? {
             files += usize::from(files::remove(&path).map_err(of_disk)?);
@@ -151,10 +168,10 @@ impl Layout for FileLayout {
 
     fn residue(&self, space: SpaceId) -> Vec<String> {
         // Where it cannot be looked, something may be left.
-        let look = |found: io::Result<Vec<PathBuf>>, path: PathBuf| found.unwrap_or_else(|_| vec![path]);
-        let mut places = look(self.home.files(space), self.home.paths.space(space));
-        places.extend(look(self.home.keys.files(space), self.home.keys.path(space)));
-        places.iter().map(|path| path.display().to_string()).collect()
+        let files = self.home.files(space).unwrap_or_else(|_| vec![self.home.paths.space(space)]);
+        let mut places: Vec<_> = files.iter().map(|path| path.display().to_string()).collect();
+        places.extend(self.home.keys.residue(space));
+        places
     }
 
     fn whereabouts(&self, space: SpaceId) -> String {

@@ -1,0 +1,216 @@
+//! Binding: a transaction on a connection is made one space's, for as long as it lasts.
+//!
+//! Whose it is, is set for the transaction only and checked by what comes back on the same journey. Nothing is ever set for
+//! a session: behind a pooler the next transaction on a connection is somebody else's.
+
+use std::cell::{Cell, RefCell};
+use std::hash::Hash;
+
+use locule_core::{Code, Error, Result};
+use tokio_postgres::Row as Answer;
+
+use super::connection::{Asked, Connection};
+use super::dialect::Postgres;
+use super::pool::{Lent, Pool};
+use super::stays::Stay;
+use super::turns::Turn;
+use super::value::Columns;
+use crate::error::corrupt;
+use crate::state;
+use crate::tx::{Dialect, Row, Tx, Value};
+
+/// What makes a transaction one space's.
+#[derive(Clone)]
+pub struct Binding {
+    /// Sets it, for the transaction, and shows what has come of it.
+    pub select: &'static str,
+    /// What goes in.
+    pub values: Vec<String>,
+    /// What has to come back.
+    pub expected: Vec<String>,
+}
+
+impl Binding {
+    /// Begins a transaction that is bound.
+    pub fn apply(&self, connection: &Connection, begin: &str) -> Result<()> {
+        self.apply_and(connection, begin, &[]).map(drop)
+    }
+
+    /// Begins a transaction that is bound, and asks the first questions in it, on one journey.
+    fn apply_and(&self, connection: &Connection, begin: &str, asked: &[Asked]) -> Result<Vec<Vec<Answer>>> {
+        let values: Vec<Value> = self.values.iter().map(|text| Value::Text(text)).collect();
+        let bind: Asked = (self.select, &values);
+        let asked: Vec<Asked> = std::iter::once(bind).chain(asked.iter().copied()).collect();
+        let mut answers = connection.batch_and(begin, &asked)?;
+        self.check(&answers.remove(0)).inspect_err(|_| connection.spoil())?;
+        Ok(answers)
+    }
+
+    /// The transaction is the space's that it was made for, or nobody's.
+    fn check(&self, answer: &[Answer]) -> Result<()> {
+        let row = answer.first().ok_or_else(|| Error::internal("a transaction was not bound"))?;
+        let same = |(index, text): (usize, &String)| Columns(row).text(index).is_ok_and(|bound| bound == text);
+        if row.len() == self.expected.len() && self.expected.iter().enumerate().all(same) {
+            return Ok(());
+        }
+        Err(Error::internal("a transaction was bound to something else than it was meant for"))
+    }
+}
+
+/// How a transaction begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Read,
+    Write,
+}
+
+impl Kind {
+    fn begin(self) -> &'static str {
+        match self {
+            Kind::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            Kind::Write => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+        }
+    }
+
+    /// A writer holds the one row that every writer changes: the others wait for it here, in whatever process they are.
+    fn state(self) -> &'static str {
+        match self {
+            Kind::Read => state::READ,
+            Kind::Write => state::LOCK,
+        }
+    }
+}
+
+/// A transaction. What it borrowed goes back when it is dropped, rolled back.
+pub struct Bound<Door: Hash + Eq + Copy> {
+    connection: Lent<Door>,
+    binding: Binding,
+    kind: Kind,
+    /// The state of the space, which came with the beginning; gone once something was changed.
+    state: RefCell<Option<Answer>>,
+    over: Cell<bool>,
+    failed: Cell<bool>,
+    touched: Cell<bool>,
+    /// Given up after the connection.
+    _turn: Option<Turn>,
+    _stay: Stay,
+}
+
+impl<Door: Hash + Eq + Copy> Bound<Door> {
+    /// Begins to read: what is seen stays as it is.
+    pub fn read(pool: &Pool<Door>, door: Door, binding: Binding, stay: Stay) -> Result<Self> {
+        Bound::begin(pool, door, binding, Kind::Read, stay, None)
+    }
+
+    /// Begins to write: nobody else writes to this space until it is over.
+    pub fn write(pool: &Pool<Door>, door: Door, binding: Binding, stay: Stay, turn: Turn) -> Result<Self> {
+        Bound::begin(pool, door, binding, Kind::Write, stay, Some(turn))
+    }
+
+    fn begin(
+        pool: &Pool<Door>,
+        door: Door,
+        binding: Binding,
+        kind: Kind,
+        stay: Stay,
+        turn: Option<Turn>,
+    ) -> Result<Self> {
+        let mut bound = Bound {
+            connection: pool.lend(door)?,
+            binding,
+            kind,
+            state: RefCell::default(),
+            over: Cell::new(true),
+            failed: Cell::new(false),
+            touched: Cell::new(false),
+            _turn: turn,
+            _stay: stay,
+        };
+        match bound.start() {
+            // The connection may have died while nobody used it. Nothing was done yet: a new one may try.
+            Err(error) if error.code() == Code::BackendUnavailable => {
+                bound.connection = pool.lend_fresh(door)?;
+                bound.start()?;
+            }
+            started => started?,
+        }
+        Ok(bound)
+    }
+
+    fn start(&self) -> Result<()> {
+        self.touched.set(false);
+        self.over.set(false);
+        let asked: Asked = (self.kind.state(), &[]);
+        let answers = self.binding.apply_and(&self.connection, self.kind.begin(), &[asked]);
+        let answers = answers.inspect_err(|_| self.failed.set(true))?;
+        match answers.first().and_then(|rows| rows.first()) {
+            Some(state) => *self.state.borrow_mut() = Some(state.clone()),
+            None => return Err(corrupt("the space has no state")),
+        }
+        Ok(())
+    }
+
+    fn roll_back(&self) -> Result<()> {
+        self.over.set(true);
+        self.state.take();
+        // Nothing is set for a session, here or anywhere; it is reset all the same.
+        self.connection.batch("ROLLBACK; RESET ALL").inspect_err(|_| self.connection.spoil())?;
+        self.failed.set(false);
+        Ok(())
+    }
+
+    fn noticed<T>(&self, result: Result<T>) -> Result<T> {
+        // After an error the transaction does nothing more, and a COMMIT would quietly roll it back.
+        result.inspect_err(|_| self.failed.set(true))
+    }
+}
+
+impl<Door: Hash + Eq + Copy> Tx for Bound<Door> {
+    fn execute(&self, sql: &str, values: &[Value]) -> Result<usize> {
+        self.touched.set(true);
+        self.state.take();
+        self.noticed(self.connection.execute(sql, values))
+    }
+
+    fn query(&self, sql: &str, values: &[Value], each: &mut dyn FnMut(&dyn Row) -> Result<()>) -> Result<()> {
+        self.touched.set(true);
+        let state = self.state.borrow().clone();
+        if let Some(state) = state.filter(|_| sql == state::READ) {
+            return each(&Columns(&state));
+        }
+        let mut refused = false;
+        let answer = self.connection.query(sql, values, &mut |row| each(row).inspect_err(|_| refused = true));
+        // If it was only the reader who had enough, the transaction is as good as before.
+        if refused { answer } else { self.noticed(answer) }
+    }
+
+    fn commit(&self) -> Result<()> {
+        if self.failed.get() {
+            return Err(Error::internal("a commit after a failure"));
+        }
+        self.over.set(true);
+        // What becomes of it, once it is sent, is not known if the answer does not come: it is not acknowledged.
+        self.connection.batch("COMMIT").inspect_err(|_| self.connection.spoil())
+    }
+
+    fn renew(&self) -> Result<()> {
+        self.roll_back()?;
+        self.start()
+    }
+
+    fn untouched(&self) -> bool {
+        !self.touched.get()
+    }
+
+    fn dialect(&self) -> &'static dyn Dialect {
+        &Postgres
+    }
+}
+
+impl<Door: Hash + Eq + Copy> Drop for Bound<Door> {
+    fn drop(&mut self) {
+        if !self.over.get() && !self.connection.is_spoiled() && self.roll_back().is_err() {
+            self.connection.spoil();
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! One connection, used from one thread at a time. It runs on a small event loop of its own, which turns only while somebody
+//! waits for an answer: a caller that goes away in the midst leaves nothing half sent.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::num::NonZeroUsize;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use futures_util::future::{try_join, try_join_all};
+use locule_core::{Code, Error, Result};
+use lru::LruCache;
+use tokio::runtime::Runtime;
+use tokio_postgres::{Client, RowStream, Statement};
+
+use super::address::{Address, Pooler};
+use super::value::{Columns, Parameter};
+use crate::error::{of_postgres, silent};
+use crate::tx::{Owned, Row, Value};
+
+/// How long an answer, or the next part of one, is waited for. Below the usual deadline of a request, so that a database
+/// which has frozen is an error with a name and not a request that ran out of time.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// How many statements a connection keeps prepared.
+const STATEMENTS: NonZeroUsize = NonZeroUsize::new(128).unwrap();
+
+/// A connection.
+pub struct Connection {
+    runtime: Runtime,
+    client: Client,
+    /// What moves bytes. It ends when the other side has gone.
+    link: RefCell<Link>,
+    pooler: Pooler,
+    statements: RefCell<LruCache<String, Statement>>,
+    spoiled: Cell<bool>,
+    patience: Duration,
+}
+
+type Link = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send>>;
+
+/// A statement with its values.
+pub type Asked<'a> = (&'a str, &'a [Value<'a>]);
+
+impl Connection {
+    /// Connects.
+    #[expect(clippy::disallowed_methods, reason = "the home of connecting")]
+    pub fn open(address: &Address, pooler: Pooler) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal)?;
+        let tls = address.tls()?;
+        let opening = async { tokio::time::timeout(PATIENCE, address.config().connect(tls)).await };
+        let (client, link) = runtime.block_on(opening).map_err(|_| silent())?.map_err(of_postgres)?;
+        Ok(Connection {
+            runtime,
+            client,
+            link: RefCell::new(Box::pin(link)),
+            pooler,
+            statements: RefCell::new(LruCache::new(STATEMENTS)),
+            spoiled: Cell::new(false),
+            patience: PATIENCE,
+        })
+    }
+
+    /// One that waits longer for an answer: for work that goes through whole tables and that somebody looks on at.
+    #[must_use]
+    pub fn patient(self, patience: Duration) -> Self {
+        Connection { patience, ..self }
+    }
+
+    /// Runs a statement; says how many rows it changed.
+    pub fn execute(&self, sql: &str, values: &[Value]) -> Result<usize> {
+        let rows = self.wait(self.ask(sql, values))?;
+        let mut rows = pin!(rows);
+        while self.wait(rows.try_next())?.is_some() {}
+        Ok(rows.rows_affected().unwrap_or(0) as usize)
+    }
+
+    /// Runs a statement and shows each row to `each`, until there are no more or `each` fails.
+    ///
+    /// `each` asks nothing on this connection: the answer would stand behind the rows that it has not yet taken.
+    pub fn query(&self, sql: &str, values: &[Value], each: &mut dyn FnMut(&dyn Row) -> Result<()>) -> Result<()> {
+        let rows = self.wait(self.ask(sql, values))?;
+        let mut rows = pin!(rows);
+        while let Some(row) = self.wait(rows.try_next())? {
+            each(&Columns(&row))?;
+        }
+        Ok(())
+    }
+
+    /// Runs statements without values, one after the other, as one message.
+    pub fn batch(&self, sql: &str) -> Result<()> {
+        self.wait(self.client.batch_execute(sql))
+    }
+
+    /// Runs statements without values, and others behind them, on one journey where that can be. Gives the rows of those.
+    pub fn batch_and(&self, sql: &str, asked: &[Asked]) -> Result<Vec<Vec<tokio_postgres::Row>>> {
+        // What is not prepared yet may mean something only after those before it: it waits until they are done.
+        let together = asked.iter().take_while(|asked| self.is_ready(asked)).count();
+        let (together, later) = asked.split_at(together);
+        let batch = async { self.client.batch_execute(sql).await.map(|()| Vec::new()) };
+        let answers = together.iter().map(|asked| self.answer(asked));
+        let all: Vec<Pin<Box<dyn Future<Output = _> + '_>>> =
+            std::iter::once(Box::pin(batch) as _).chain(answers.map(|answer| Box::pin(answer) as _)).collect();
+        let mut answers: Vec<Vec<tokio_postgres::Row>> = self.wait(try_join_all(all))?;
+        answers.remove(0);
+        for asked in later {
+            answers.push(self.wait(self.answer(asked))?);
+        }
+        Ok(answers)
+    }
+
+    async fn answer(&self, (sql, values): &Asked<'_>) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error> {
+        self.ask(sql, values).await?.try_collect().await
+    }
+
+    /// Runs statements without values, and one behind them, on one journey. Says how many rows that one changed.
+    pub fn batch_and_execute(&self, batch: &str, asked: Asked) -> Result<usize> {
+        let (sql, values) = asked;
+        if !self.is_ready(&asked) {
+            self.batch(batch)?;
+            return self.execute(sql, values);
+        }
+        let run = async {
+            let mut rows = pin!(self.ask(sql, values).await?);
+            while rows.try_next().await?.is_some() {}
+            Ok(rows.rows_affected().unwrap_or(0) as usize)
+        };
+        let ((), changed) = self.wait(try_join(self.client.batch_execute(batch), run))?;
+        Ok(changed)
+    }
+
+    /// Whether it is of no more use: something failed on it, or the other side has gone.
+    pub fn is_spoiled(&self) -> bool {
+        self.spoiled.get() || self.client.is_closed()
+    }
+
+    /// Nobody shall use it again.
+    pub fn spoil(&self) {
+        self.spoiled.set(true);
+    }
+
+    /// Whether a statement can go out without being prepared first.
+    fn is_ready(&self, (sql, values): &Asked) -> bool {
+        self.pooler == Pooler::Transaction || self.statements.borrow().contains(&key(sql, values))
+    }
+
+    async fn ask(&self, sql: &str, values: &[Value<'_>]) -> Result<RowStream, tokio_postgres::Error> {
+        let parameters = values.iter().map(|value| Parameter(*value));
+        if self.pooler == Pooler::Transaction {
+            let typed = parameters.map(|parameter| {
+                let kind = parameter.kind();
+                (parameter, kind)
+            });
+            return self.client.query_typed_raw(sql, typed).await;
+        }
+        let statement = self.prepared(sql, values).await?;
+        self.client.query_raw(&statement, parameters).await
+    }
+
+    async fn prepared(&self, sql: &str, values: &[Value<'_>]) -> Result<Statement, tokio_postgres::Error> {
+        let key = key(sql, values);
+        if let Some(known) = self.statements.borrow_mut().get(&key) {
+            return Ok(known.clone());
+        }
+        let kinds: Vec<_> = values.iter().map(|value| Parameter(*value).kind()).collect();
+        let statement = self.client.prepare_typed(sql, &kinds).await?;
+        self.statements.borrow_mut().put(key, statement.clone());
+        Ok(statement)
+    }
+
+    /// Turns the loop until the answer is there, the other side is gone, or patience ends.
+    fn wait<T>(&self, answer: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T> {
+        if self.is_spoiled() {
+            return Err(silent());
+        }
+        let mut answer = pin!(answer);
+        let mut link = self.link.borrow_mut();
+        let turning = poll_fn(|context| {
+            if let Poll::Ready(answer) = answer.as_mut().poll(context) {
+                return Poll::Ready(answer.map_err(of_postgres));
+            }
+            if let Poll::Ready(ended) = link.as_mut().poll(context) {
+                // What has come before the end may still answer.
+                self.spoil();
+                if let Poll::Ready(answer) = answer.as_mut().poll(context) {
+                    return Poll::Ready(answer.map_err(of_postgres));
+                }
+                return Poll::Ready(Err(ended.err().map_or_else(silent, of_postgres)));
+            }
+            // The link may have moved what the answer waited for; it wakes us if so.
+            Poll::Pending
+        });
+        let answer = self.runtime.block_on(async { tokio::time::timeout(self.patience, turning).await });
+        answer.unwrap_or_else(|_| Err(silent())).inspect_err(|error| {
+            if matches!(error.code(), Code::BackendUnavailable) {
+                self.spoil();
+            }
+        })
+    }
+}
+
+/// What a statement is kept under: the same words with values of other types are another statement.
+fn key(sql: &str, values: &[Value]) -> String {
+    let mut key = String::with_capacity(sql.len() + values.len());
+    key.push_str(sql);
+    key.extend(values.iter().map(|value| match value {
+        Value::Null => '0',
+        Value::Integer(_) => '1',
+        Value::Real(_) => '2',
+        Value::Text(_) => '3',
+        Value::Blob(_) => '4',
+        Value::Id(_) => '5',
+        Value::Moment(_) => '6',
+        Value::Json(_) => '7',
+        Value::Texts(_) => '8',
+        Value::List(list) => match list.first() {
+            Some(Owned::Integer(_)) => 'a',
+            Some(Owned::Real(_)) => 'b',
+            Some(Owned::Id(_)) => 'c',
+            Some(Owned::Moment(_)) => 'd',
+            Some(Owned::Json(_)) => 'e',
+            Some(Owned::Text(_) | Owned::List(_)) | None => 'f',
+        },
+    }));
+    key
+}

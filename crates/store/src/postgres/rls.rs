@@ -1,0 +1,110 @@
+//! The layout `rls`: all spaces in the same tables, each row behind a policy that compares its owner with the one whom the
+//! transaction is bound to.
+
+use std::sync::Arc;
+
+use locule_core::Result;
+use locule_core::id::SpaceId;
+
+use super::Keep;
+use super::bind::Binding;
+use super::connection::Connection;
+use super::server::{Login, Server};
+use crate::directory::Directory;
+use crate::layout::Destroyed;
+use crate::tx::Value;
+
+/// The tables that hold a space's rows, those that refer to others first.
+pub const TABLES: [&str; 6] =
+    ["memory_relationships", "memory_vectors", "memory_history", "space_audit", "memories", "space_state"];
+
+/// Whose rows they are is set in all the places where anything may look for it; an old one that would be believed first is
+/// emptied. What the policies see and what role they apply to comes back.
+const BIND: &str = "SELECT set_config('search_path', $1, true), set_config('role', $2, true), \
+     set_config('request.jwt.claims', $3, true), set_config('app.current_user_id', $4, true), \
+     set_config('request.jwt.claim.sub', '', true), locule.caller(), current_user::text";
+
+/// The layout.
+pub struct Rows {
+    server: Server,
+    directory: Arc<Directory>,
+}
+
+impl Rows {
+    /// Rows on this server, owned by whom the directory says.
+    pub fn new(server: Server, directory: Arc<Directory>) -> Self {
+        Rows { server, directory }
+    }
+
+    /// A transaction of its own, in which the space's rows can be changed as a whole.
+    fn within<T>(&self, space: SpaceId, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let binding = self.binding(space)?;
+        let connection = self.open(())?;
+        binding.apply(&connection, "BEGIN")?;
+        let made = work(&connection)?;
+        connection.batch("COMMIT")?;
+        Ok(made)
+    }
+}
+
+impl Keep for Rows {
+    const OWN_DOOR: bool = false;
+    type Door = ();
+
+    fn door(&self, _: SpaceId) {}
+
+    fn open(&self, (): ()) -> Result<Connection> {
+        self.server.connect(Login::Api)
+    }
+
+    fn binding(&self, space: SpaceId) -> Result<Binding> {
+        let owner = self.directory.owner(space)?;
+        let role = self.server.role("user");
+        let claims = serde_json::json!({ "sub": owner, "role": "authenticated" }).to_string();
+        Ok(Binding {
+            select: BIND,
+            values: vec!["public".into(), role.clone(), claims.clone(), owner.clone()],
+            expected: vec!["public".into(), role.clone(), claims, owner.clone(), String::new(), owner, role],
+        })
+    }
+
+    fn create(&self, space: SpaceId) -> Result<()> {
+        self.within(space, |connection| {
+            connection.execute(
+                "INSERT INTO space_state (space, revision, memories, size_bytes) VALUES ($1, 0, 0, 0)
+                 ON CONFLICT (user_id) DO UPDATE SET space = excluded.space",
+                &[Value::Id(space.as_bytes())],
+            )
+        })?;
+        Ok(())
+    }
+
+    fn destroy(&self, space: SpaceId) -> Result<Destroyed> {
+        let rows = self.within(space, |connection| {
+            // Writers in other processes end first; those that come later find no state and go away.
+            connection.query("SELECT 1::bigint FROM space_state FOR UPDATE", &[], &mut |_| Ok(()))?;
+            TABLES.iter().map(|table| connection.execute(&format!("DELETE FROM {table}"), &[])).sum::<Result<usize>>()
+        })?;
+        Ok(Destroyed { key: false, files: usize::from(rows > 0) })
+    }
+
+    fn residue(&self, space: SpaceId) -> Result<Vec<String>> {
+        self.within(space, |connection| {
+            let mut left = Vec::new();
+            for table in TABLES {
+                connection.query(&format!("SELECT count(*) FROM {table}"), &[], &mut |row| {
+                    let rows = row.integer(0)?;
+                    if rows > 0 {
+                        left.push(format!("{rows} rows in {table}"));
+                    }
+                    Ok(())
+                })?;
+            }
+            Ok(left)
+        })
+    }
+
+    fn whereabouts(&self, space: SpaceId) -> String {
+        format!("rows of space {} in {}", space.name(), self.server.address().place())
+    }
+}
