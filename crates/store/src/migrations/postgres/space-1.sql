@@ -18,7 +18,6 @@ CREATE TABLE memories (
 CREATE UNIQUE INDEX memories_same ON memories (hash, coalesce(agent_id, ''), coalesce(run_id, ''), coalesce(app_id, ''));
 CREATE INDEX memories_run ON memories (run_id) WHERE run_id IS NOT NULL;
 CREATE INDEX memories_expiration ON memories (expiration) WHERE expiration IS NOT NULL;
-CREATE INDEX memories_run ON memories (run_id) WHERE run_id IS NOT NULL;
 
 CREATE TABLE memory_vectors (
     number      bigint      PRIMARY KEY,
@@ -40,11 +39,7 @@ CREATE TABLE memory_history (
 CREATE INDEX memory_history_memory ON memory_history (memory_id, number);
 
 CREATE TABLE memory_relationships (
-<<<<<<< HEAD
     id          uuid        PRIMARY KEY,
-=======
-    id          uuid        PRIMARY KEY,         -- UUIDv7; its order is the order of adding
->>>>>>> relations
     source_memory_id uuid   NOT NULL REFERENCES memories (id) ON DELETE CASCADE,
     target_memory_id uuid   NOT NULL REFERENCES memories (id) ON DELETE CASCADE,
     relationship_type text  NOT NULL,
