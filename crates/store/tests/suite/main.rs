@@ -70,5 +70,7 @@ mod kill;
 mod machine;
 mod memories;
 mod pool;
+mod relationships;
+mod runs;
 mod search;
 mod transactions;
