@@ -23,8 +23,8 @@ macro_rules! rules {
 }
 
 //mod migration;
-//mod organizations;
+mod organizations;
 mod pitfalls;
 mod place;
-//mod postgrest;
+mod postgrest;
 //mod upgrade;
