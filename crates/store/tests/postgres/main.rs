@@ -22,9 +22,9 @@ macro_rules! rules {
     };
 }
 
-//mod migration;
+mod migration;
 mod organizations;
 mod pitfalls;
 mod place;
 mod postgrest;
-//mod upgrade;
+mod upgrade;

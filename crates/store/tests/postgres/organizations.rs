@@ -83,7 +83,7 @@ fn a_tag_is_a_claim_until_its_author_may_write_there(place: &Place) {
         Who::Rest("alice"),
         "INSERT INTO memories (user_id, memory, metadata) VALUES ('ann', 'x', '{\"org_id\": \"acme-corp\"}')",
     );
-    let own = "INSERT INTO memories (memory, metadata) VALUES ('fine', '{\"org_id\": \"acme-corp\"}') RETURNING org_id";
+    let own = "INSERT INTO memories (memory, metadata) VALUES ('fine', '{\"org_id\": \"acme-corp\"}') RETURNING metadata ->> 'org_id'";
     assert_eq!(place.see(Who::Rest("alice"), own), "acme-corp");
 }
 
