@@ -81,7 +81,8 @@ pub fn statements(prefix: &str, layout: PostgresLayout) -> Vec<String> {
     steps.into_iter().map(|step| named(step, prefix)).collect()
 }
 
-fn named(sql: &str, prefix: &str) -> String {
+/// The SQL with the prefix in its place.
+pub fn named(sql: &str, prefix: &str) -> String {
     sql.replace("{prefix}", prefix)
 }
 
@@ -136,6 +137,8 @@ fn apply(connection: &Connection, server: &Server, wanted: &Wanted) -> Result<Re
              WHERE migrations.version <> excluded.version",
             &[Value::Integer(RLS), Value::Text(prefix)],
         )?;
+        // For those who may not look into the table: a server asks before it serves.
+        connection.batch(&format!("COMMENT ON SCHEMA locule IS 'Locule, layout rls, version {RLS}'"))?;
     }
     connection.batch(&named(FINISH, prefix))?;
     report.made = things(connection, prefix)?.difference(&there).cloned().collect();

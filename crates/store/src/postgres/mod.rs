@@ -3,6 +3,7 @@
 
 pub mod address;
 mod bind;
+pub mod catalogue;
 pub mod connection;
 mod database;
 pub mod dialect;
