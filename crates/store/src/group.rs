@@ -6,50 +6,68 @@
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use locule_core::{Error, Result};
-use rusqlite::Connection;
+use locule_core::{Code, Error, Result};
 
-use crate::sqlite::bind::batch;
+use crate::tx::Tx;
 
-type Job = Box<dyn FnOnce(&Connection) -> Result<()> + Send>;
+/// What one of those who wait wants done in the transaction. It neither begins nor ends it.
+pub type Job = Box<dyn FnOnce(&dyn Tx) -> Result<()> + Send>;
+
+/// A connection on which a group's transaction runs.
+pub trait Bearer: Send {
+    /// Begins the transaction.
+    fn begin(&self) -> Result<()>;
+
+    /// Ends it, durably.
+    fn commit(&self) -> Result<()>;
+
+    /// Marks where a job begins.
+    fn mark(&self) -> Result<()>;
+
+    /// Keeps what was done since the mark.
+    fn keep(&self) -> Result<()>;
+
+    /// Undoes what was done since the mark, and the mark.
+    fn undo(&self) -> Result<()>;
+
+    /// Whether the transaction has ended by itself.
+    fn is_over(&self) -> bool;
+
+    /// What a job sees of it.
+    fn tx(&self) -> &dyn Tx;
+}
 
 /// What opens the connection, at first and after a failure.
-pub type Opener = Box<dyn Fn() -> Result<Connection> + Send + Sync>;
+pub type Opener<C> = Box<dyn Fn() -> Result<C> + Send + Sync>;
 
 /// A connection whose writes are committed in groups.
-pub struct Group {
+pub struct Group<C> {
     queue: Mutex<VecDeque<(Job, Sender<Result<()>>)>>,
     /// None after a failure: whatever state it was in, nobody meets it again.
-    connection: Mutex<Option<Connection>>,
-    open: Opener,
+    connection: Mutex<Option<C>>,
+    open: Opener<C>,
 }
 
 /// How many jobs one transaction takes.
 const GROUP_MAX: usize = 256;
 
-impl Group {
+impl<C: Bearer> Group<C> {
     /// Writes go to a connection that `open` gives.
-    pub fn new(open: Opener) -> Self {
-        Group { queue: Mutex::default(), connection: Mutex::default(), open }
+    pub fn new(open: Opener<C>) -> Self {
+        Group { queue: Mutex::default(), connection: Mutex::new(None), open }
     }
 
     /// Runs `job` and returns when its effect is durable.
-    pub fn run<T: Send + 'static>(&self, job: impl FnOnce(&Connection) -> Result<T> + Send + 'static) -> Result<T> {
-        let (give, take) = channel();
-        let job: Job = Box::new(move |connection| {
-            let made = job(connection)?;
-            let _ = give.send(made);
-            Ok(())
-        });
+    pub fn run(&self, job: Job) -> Result<()> {
         let (done, finished) = channel();
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).push_back((job, done));
-        self.lead_until(&finished)?;
-        take.recv().map_err(Error::internal)
+        self.lead_until(&finished)
     }
 
     /// Runs `work` on the connection between two groups, outside any transaction.
-    pub fn between<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    pub fn between<T>(&self, work: impl FnOnce(&C) -> Result<T>) -> Result<T> {
         let mut held = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let connection = held.take().map_or_else(|| (self.open)(), Ok)?;
         let result = work(&connection);
@@ -74,18 +92,39 @@ impl Group {
                 queue.drain(..count).collect()
             };
             // Taken out while it is in use, so that a panic closes it and with it what was begun.
-            match held.take().map_or_else(|| (self.open)(), Ok) {
+            match self.begun(held.take()) {
                 Ok(connection) => *held = run_group(&connection, jobs).then_some(connection),
                 Err(error) => jobs.into_iter().for_each(|(_, done)| drop(done.send(Err(again(&error))))),
             }
         }
     }
+
+    /// A connection on which the transaction has begun.
+    fn begun(&self, kept: Option<C>) -> Result<C> {
+        if let Some(kept) = kept {
+            let asked = Instant::now();
+            match kept.begin() {
+                // Nothing was done on it yet: a new one may try.
+                Err(error) if was_dead(&error, asked) => drop(kept),
+                begun => return begun.map(|()| kept),
+            }
+        }
+        let fresh = (self.open)()?;
+        fresh.begin()?;
+        Ok(fresh)
+    }
 }
 
-/// Says whether the connection may be used again.
-fn run_group(connection: &Connection, jobs: Vec<(Job, Sender<Result<()>>)>) -> bool {
+/// Whether a connection may have died while nobody used it: then it says so at once.
+pub fn was_dead(error: &Error, asked: Instant) -> bool {
+    const AT_ONCE: Duration = Duration::from_secs(1);
+    error.code() == Code::BackendUnavailable && asked.elapsed() < AT_ONCE
+}
+
+/// Runs the jobs in the transaction that was begun. Says whether the connection may be used again.
+fn run_group(connection: &impl Bearer, jobs: Vec<(Job, Sender<Result<()>>)>) -> bool {
     let mut waiting = Vec::with_capacity(jobs.len());
-    let mut fate = batch(connection, "BEGIN IMMEDIATE");
+    let mut fate = Ok(());
     for (job, done) in jobs {
         let result = match &fate {
             Ok(()) => in_savepoint(connection, job),
@@ -94,13 +133,13 @@ fn run_group(connection: &Connection, jobs: Vec<(Job, Sender<Result<()>>)>) -> b
         // A full or failing disk ends the whole transaction, and with it what others have done in it.
         if let Err(error) = &result
             && fate.is_ok()
-            && connection.is_autocommit()
+            && connection.is_over()
         {
             fate = Err(again(error));
         }
         waiting.push((result, done));
     }
-    let committed = fate.and_then(|()| batch(connection, "COMMIT"));
+    let committed = fate.and_then(|()| connection.commit());
     for (result, done) in waiting {
         let result = match &committed {
             Ok(()) => result,
@@ -111,16 +150,16 @@ fn run_group(connection: &Connection, jobs: Vec<(Job, Sender<Result<()>>)>) -> b
     committed.is_ok()
 }
 
-fn in_savepoint(connection: &Connection, job: Job) -> Result<()> {
-    batch(connection, "SAVEPOINT job")?;
-    job(connection).and_then(|()| batch(connection, "RELEASE job")).inspect_err(|_| {
+fn in_savepoint(connection: &impl Bearer, job: Job) -> Result<()> {
+    connection.mark()?;
+    job(connection.tx()).and_then(|()| connection.keep()).inspect_err(|_| {
         // Where this fails, the transaction is over as a whole, which the leader sees.
-        let _ = batch(connection, "ROLLBACK TO job; RELEASE job");
+        let _ = connection.undo();
     })
 }
 
 /// The same error for another of those it struck.
-fn again(error: &Error) -> Error {
+pub fn again(error: &Error) -> Error {
     Error::new(error.code(), error.detail().to_owned())
 }
 
@@ -130,30 +169,38 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::error::of_sqlite;
+    use crate::sqlite::bind::Apart;
     use crate::sqlite::open;
 
-    fn group() -> Group {
-        Group::new(Box::new(open::in_memory))
+    fn group() -> Group<Apart> {
+        Group::new(Box::new(|| open::in_memory().map(Apart)))
     }
 
-    fn count(group: &Group) -> Result<i64> {
-        group.run(|connection| {
-            connection.query_row("SELECT count(*) FROM kept", [], |row| row.get(0)).map_err(of_sqlite)
-        })
+    fn run(group: &Group<Apart>, job: impl FnOnce(&dyn Tx) -> Result<()> + Send + 'static) -> Result<()> {
+        group.run(Box::new(job))
+    }
+
+    fn make(group: &Group<Apart>) -> Result<()> {
+        run(group, |tx| tx.execute("CREATE TABLE kept (number INTEGER)", &[]).map(drop))
+    }
+
+    fn count(group: &Group<Apart>) -> Result<i64> {
+        let count = group
+            .between(|connection| connection.tx().first("SELECT count(*) FROM kept", &[], |row| row.integer(0)))?;
+        Ok(count.unwrap_or_default())
     }
 
     #[test]
     fn a_job_that_fails_takes_nobody_with_it() -> Result<()> {
         let group = group();
-        group.run(|connection| batch(connection, "CREATE TABLE kept (number INTEGER)"))?;
+        make(&group)?;
         let failed = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for number in 0..64 {
                 let (group, failed) = (&group, &failed);
                 scope.spawn(move || {
-                    let done = group.run(move |connection| {
-                        batch(connection, "INSERT INTO kept VALUES (1)")?;
+                    let done = run(group, move |tx| {
+                        tx.execute("INSERT INTO kept VALUES (1)", &[])?;
                         if number % 4 == 0 { Err(Error::not_found()) } else { Ok(()) }
                     });
                     failed.fetch_add(usize::from(done.is_err()), Ordering::Relaxed);
@@ -173,12 +220,12 @@ mod tests {
                 // Each either does its work or is told that it was not done; nobody waits for ever.
                 scope.spawn(move || {
                     let _ = catch_unwind(AssertUnwindSafe(|| {
-                        group.run(move |_| if number % 4 == 0 { resume_unwind(Box::new("a fault")) } else { Ok(()) })
+                        run(group, move |_| if number % 4 == 0 { resume_unwind(Box::new("a fault")) } else { Ok(()) })
                     }));
                 });
             }
         });
-        group.run(|connection| batch(connection, "CREATE TABLE kept (number INTEGER)"))?;
+        make(&group)?;
         assert_eq!(count(&group)?, 0);
         Ok(())
     }
@@ -186,9 +233,10 @@ mod tests {
     #[test]
     fn a_transaction_that_ends_early_is_acknowledged_to_nobody() -> Result<()> {
         let group = group();
-        let ended = group.run(|connection| {
-            batch(connection, "CREATE TABLE kept (number INTEGER); ROLLBACK")?;
-            Err::<(), _>(Error::new(locule_core::Code::StorageFull, "the disk is full"))
+        let ended = run(&group, |tx| {
+            tx.execute("CREATE TABLE kept (number INTEGER)", &[])?;
+            tx.execute("ROLLBACK", &[])?;
+            Err(Error::new(locule_core::Code::StorageFull, "the disk is full"))
         });
         assert_eq!(ended.map_err(|error| error.code()), Err(locule_core::Code::StorageFull));
         assert!(count(&group).is_err());

@@ -1,9 +1,8 @@
-//! Keys: one master key for the installation, one data key for each space, each in a file of its own.
+//! Keys: one master key for the installation, one data key for each space, each in a place of its own.
 //!
-//! A space's data key is wrapped by the master key and bound to the space, so that a key file moved to another space
+//! A space's data key is wrapped by the master key and bound to the space, so that a key moved to another space
 //! opens nothing. It lies apart from the data: destroying it destroys the space, on a full disk too.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER_PERMISSIVE;
@@ -11,6 +10,7 @@ use locule_core::clock::Sources;
 use locule_core::id::SpaceId;
 use locule_core::{Code, Error, Result};
 
+use crate::error::of_disk;
 use crate::files;
 use crate::seal::Secret;
 
@@ -73,23 +73,38 @@ impl MasterKey {
     }
 }
 
-/// Where the data keys lie.
+/// Where wrapped keys lie.
+pub trait Cabinet: Send + Sync {
+    /// The wrapped key of a space, if there is one.
+    fn find(&self, space: SpaceId) -> Result<Option<Vec<u8>>>;
+
+    /// Puts a wrapped key there, durably, unless there is one: then that one is the space's.
+    fn put(&self, space: SpaceId, wrapped: &[u8]) -> Result<()>;
+
+    /// Destroys it, durably. Says whether there was one.
+    fn destroy(&self, space: SpaceId) -> Result<bool>;
+
+    /// What is left of it; nothing, once it is destroyed.
+    fn residue(&self, space: SpaceId) -> Vec<String>;
+}
+
+/// The data keys of spaces.
 pub struct KeyRing {
-    root: PathBuf,
+    cabinet: Box<dyn Cabinet>,
     master: MasterKey,
     sources: Sources,
 }
 
 impl KeyRing {
-    /// The key files below `root`, wrapped by `master`.
-    pub fn new(root: PathBuf, master: MasterKey, sources: Sources) -> Self {
-        KeyRing { root, master, sources }
+    /// The keys that lie in `cabinet`, wrapped by `master`.
+    pub fn new(cabinet: impl Cabinet + 'static, master: MasterKey, sources: Sources) -> Self {
+        KeyRing { cabinet: Box::new(cabinet), master, sources }
     }
 
     /// The key of a space; `None` when it has none.
     pub fn find(&self, space: SpaceId) -> Result<Option<Secret>> {
         // A disk that fails, or no file left to open, is no damage: the key may well be there.
-        let Some(bytes) = files::read(&self.path(space)).map_err(crate::error::of_disk)? else { return Ok(None) };
+        let Some(bytes) = self.cabinet.find(space)? else { return Ok(None) };
         self.unwrap(space, &bytes).map(Some).ok_or_else(|| unreadable("it does not open with the master key"))
     }
 
@@ -98,31 +113,19 @@ impl KeyRing {
         if let Some(secret) = self.find(space)? {
             return Ok(secret);
         }
-        let path = self.path(space);
-        path.parent().map_or(Ok(()), files::create_directory).map_err(crate::error::of_disk)?;
-        let wrapped = self.wrap(space, &Secret::random(&self.sources));
-        files::create_new(&path, &wrapped, &self.sources).map_err(crate::error::of_disk)?;
+        self.cabinet.put(space, &self.wrap(space, &Secret::random(&self.sources)))?;
         // Another process may have been first: what lies there now is the key.
         self.find(space)?.ok_or_else(|| unreadable("it is gone again"))
     }
 
     /// Destroys the key of a space for good. Says whether there was one.
-    pub fn destroy(&self, space: SpaceId) -> io::Result<bool> {
-        let mut destroyed = false;
-        for path in self.files(space)? {
-            destroyed |= files::shred(&path)?;
-        }
-        Ok(destroyed)
+    pub fn destroy(&self, space: SpaceId) -> Result<bool> {
+        self.cabinet.destroy(space)
     }
 
-    /// The key file of a space, and what a crash may have left while it was made.
-    pub fn files(&self, space: SpaceId) -> io::Result<Vec<PathBuf>> {
-        files::of_one_name(&self.path(space))
-    }
-
-    /// Where the key of a space lies.
-    pub fn path(&self, space: SpaceId) -> PathBuf {
-        crate::paths::fan_out(&self.root, space, "key")
+    /// What is left of the key of a space.
+    pub fn residue(&self, space: SpaceId) -> Vec<String> {
+        self.cabinet.residue(space)
     }
 
     fn wrap(&self, space: SpaceId, secret: &Secret) -> Vec<u8> {
@@ -137,6 +140,54 @@ impl KeyRing {
         let (version, wrapped) = rest.split_first_chunk::<4>()?;
         let master = self.master.version(u32::from_be_bytes(*version))?;
         Secret::from_bytes(&master.derive("wrap").open(wrapped, &place(space, *version))?)
+    }
+}
+
+/// Wrapped keys in files of their own, apart from the data.
+pub struct KeyFiles {
+    root: PathBuf,
+    sources: Sources,
+}
+
+impl KeyFiles {
+    /// Files below `root`.
+    pub fn new(root: PathBuf, sources: Sources) -> Self {
+        KeyFiles { root, sources }
+    }
+
+    /// The key file of a space, and what a crash may have left while it was made.
+    fn files(&self, space: SpaceId) -> Result<Vec<PathBuf>> {
+        files::of_one_name(&self.path(space)).map_err(of_disk)
+    }
+
+    fn path(&self, space: SpaceId) -> PathBuf {
+        crate::paths::fan_out(&self.root, space, "key")
+    }
+}
+
+impl Cabinet for KeyFiles {
+    fn find(&self, space: SpaceId) -> Result<Option<Vec<u8>>> {
+        files::read(&self.path(space)).map_err(of_disk)
+    }
+
+    fn put(&self, space: SpaceId, wrapped: &[u8]) -> Result<()> {
+        let path = self.path(space);
+        path.parent().map_or(Ok(()), files::create_directory).map_err(of_disk)?;
+        files::create_new(&path, wrapped, &self.sources).map(drop).map_err(of_disk)
+    }
+
+    fn destroy(&self, space: SpaceId) -> Result<bool> {
+        let mut destroyed = false;
+        for path in self.files(space)? {
+            destroyed |= files::shred(&path).map_err(of_disk)?;
+        }
+        Ok(destroyed)
+    }
+
+    fn residue(&self, space: SpaceId) -> Vec<String> {
+        // Where it cannot be looked, something may be left.
+        let places = self.files(space).unwrap_or_else(|_| vec![self.path(space)]);
+        places.iter().map(|path| path.display().to_string()).collect()
     }
 }
 

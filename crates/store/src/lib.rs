@@ -29,6 +29,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use locule_core::clock::Sources;
+use locule_core::id::Issuer;
 use locule_core::{Code, Error, Result};
 
 pub use layout::Destroyed;
@@ -39,10 +40,11 @@ pub use sqlite::open::Durability;
 pub use state::{Model, State};
 
 use directory::Directory;
-use key::{KeyRing, MasterKey};
+use key::{KeyFiles, KeyRing, MasterKey};
 use layout::Layout;
 use paths::Paths;
 use postgres::{Databases, Kept, Rows, Schemas, Server};
+use seal::Secret;
 use sqlite::FileLayout;
 
 /// How spaces are kept apart, and where.
@@ -136,28 +138,25 @@ pub fn open(options: &Options, sources: Sources) -> Result<Store> {
     let encryption = options.encrypted.then(|| master.derive("directory"));
     let pseudonym = master.derive("pseudonym");
     let token_secret = master.derive("tokens").as_bytes().to_vec();
-    if !paths.directory().exists() && (paths.spaces().exists() || paths.keys().exists()) {
-        return Err(Error::new(
-            Code::SpaceCorrupt,
-            format!(
-                "There is data in {}, and its directory.db is missing. Restore it from its backup.",
-                paths.root().display()
-            ),
-        ));
-    }
-    let directory = Directory::open(&paths.directory(), encryption, pseudonym, options.create, sources.clone())
-        .map_err(|error| if error.code() == Code::SpaceCorrupt { locked(&paths, error) } else { error })?;
-    let layout: Box<dyn Layout> = match &options.keeping {
-        Keeping::Files => Box::new(FileLayout::new(
-            paths.clone(),
-            KeyRing::new(paths.keys(), master, sources.clone()),
-            options.encrypted,
-            options.durability,
-            sqlite::connections_max(options.connection_bytes),
-            directory.clone(),
-            sources.clone(),
-        )),
-        Keeping::Postgres(kept) => kept.layout(&master, &directory),
+    let (directory, layout): (_, Box<dyn Layout>) = match &options.keeping {
+        Keeping::Files => {
+            let directory = directory_file(&paths, encryption, pseudonym, options, &sources)?;
+            let layout = FileLayout::new(
+                paths.clone(),
+                KeyRing::new(KeyFiles::new(paths.keys(), sources.clone()), master, sources.clone()),
+                options.encrypted,
+                options.durability,
+                sqlite::connections_max(options.connection_bytes),
+                directory.clone(),
+                sources.clone(),
+            );
+            (directory, Box::new(layout))
+        }
+        Keeping::Postgres(kept) => {
+            let server = kept.server(&master);
+            let directory = Directory::in_postgres(&server, Issuer::default(), pseudonym, sources.clone())?;
+            (directory.clone(), kept.layout(server, &directory))
+        }
     };
     let spaces = Spaces::new(layout, directory.clone(), options.vector_bytes, options.quota, sources);
     let finished = spaces.finish_erasures()?;
@@ -190,15 +189,34 @@ impl Postgres {
         Server::new(self.address.clone(), self.pooler, self.prefix.clone(), master.derive("postgres"))
     }
 
-    fn layout(&self, master: &MasterKey, directory: &Arc<Directory>) -> Box<dyn Layout> {
+    fn layout(&self, server: Server, directory: &Arc<Directory>) -> Box<dyn Layout> {
         let (max, directory) = (self.connections_max, directory.clone());
-        let server = self.server(master);
         match self.layout {
             PostgresLayout::Rls => Box::new(Kept::new(Rows::new(server, directory.clone()), max, directory)),
             PostgresLayout::Schema => Box::new(Kept::new(Schemas::new(server), max, directory)),
             PostgresLayout::Database => Box::new(Kept::new(Databases::new(server), max, directory)),
         }
     }
+}
+
+fn directory_file(
+    paths: &Paths,
+    encryption: Option<Secret>,
+    pseudonym: Secret,
+    options: &Options,
+    sources: &Sources,
+) -> Result<Arc<Directory>> {
+    if !paths.directory().exists() && (paths.spaces().exists() || paths.keys().exists()) {
+        return Err(Error::new(
+            Code::SpaceCorrupt,
+            format!(
+                "There is data in {}, and its directory.db is missing. Restore it from its backup.",
+                paths.root().display()
+            ),
+        ));
+    }
+    Directory::open(&paths.directory(), encryption, pseudonym, options.create, sources.clone())
+        .map_err(|error| if error.code() == Code::SpaceCorrupt { locked(paths, error) } else { error })
 }
 
 /// The directory does not open: from inside, a wrong key and a damaged file look alike.

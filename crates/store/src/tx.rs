@@ -31,6 +31,8 @@ pub enum Value<'a> {
     Json(&'a str),
     /// Texts: a JSON list of them, or a `text[]`.
     Texts(&'a [String]),
+    /// Values of one kind, where a database has arrays.
+    List(&'a [Owned]),
 }
 
 impl<'a> Value<'a> {
@@ -152,7 +154,7 @@ pub struct Sql {
 }
 
 /// A value that a statement under construction keeps.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Owned {
     /// A whole number.
     Integer(i64),
@@ -166,6 +168,23 @@ pub enum Owned {
     Moment(Timestamp),
     /// A JSON value.
     Json(String),
+    /// Values of one kind, where a database has arrays.
+    List(Vec<Owned>),
+}
+
+impl Owned {
+    /// The value, for as long as this one is kept.
+    pub fn borrow(&self) -> Value<'_> {
+        match self {
+            Owned::Integer(integer) => Value::Integer(*integer),
+            Owned::Real(real) => Value::Real(*real),
+            Owned::Text(text) => Value::Text(text),
+            Owned::Id(id) => Value::Id(id),
+            Owned::Moment(moment) => Value::Moment(*moment),
+            Owned::Json(json) => Value::Json(json),
+            Owned::List(list) => Value::List(list),
+        }
+    }
 }
 
 impl Sql {
@@ -189,17 +208,7 @@ impl Sql {
 
     /// Its values.
     pub fn values(&self) -> Vec<Value<'_>> {
-        self.values
-            .iter()
-            .map(|value| match value {
-                Owned::Integer(integer) => Value::Integer(*integer),
-                Owned::Real(real) => Value::Real(*real),
-                Owned::Text(text) => Value::Text(text),
-                Owned::Id(id) => Value::Id(id),
-                Owned::Moment(moment) => Value::Moment(*moment),
-                Owned::Json(json) => Value::Json(json),
-            })
-            .collect()
+        self.values.iter().map(Owned::borrow).collect()
     }
 }
 

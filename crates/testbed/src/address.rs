@@ -12,6 +12,13 @@ pub fn url(user: &str, password: &str, port: u16, database: &str) -> String {
     format!("postgres://{user}:{password}@127.0.0.1:{port}/{database}")
 }
 
+/// Several servers, of which the client takes the one that may write.
+pub fn url_to_any(user: &str, password: &str, ports: &[u16], database: &str) -> String {
+    let (user, password, database) = (encoded(user), encoded(password), encoded(database));
+    let hosts: Vec<String> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+    format!("postgres://{user}:{password}@{}/{database}?target_session_attrs=read-write", hosts.join(","))
+}
+
 fn encoded(text: &str) -> String {
     text.bytes().fold(String::new(), |mut all, byte| {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

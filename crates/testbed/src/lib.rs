@@ -29,12 +29,20 @@
 
 mod account;
 mod address;
+mod etcd;
 mod fail;
+mod patroni;
+mod pgbouncer;
 mod place;
 mod port;
 mod postgres;
 mod process;
+mod proxy;
 mod run;
 mod service;
 
+pub use etcd::Etcd;
+pub use patroni::Patroni;
+pub use pgbouncer::PgBouncer;
 pub use postgres::{Database, Flavour, Postgres, Setup};
+pub use proxy::Proxy;

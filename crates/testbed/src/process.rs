@@ -1,9 +1,10 @@
 //! Finding and signalling the processes of a service.
 //!
-//! A service's processes are those whose command line names the service's directory. PostgreSQL's backends show
-//! `cluster_name` there, which is set to that name. It holds for processes that were detached or whose parent died, and
-//! everybody may read it, which is not so of a working directory in a container.
+//! A service's processes are those whose command line names the service's directory, and their children. PostgreSQL's
+//! backends show `cluster_name` there, which is set to that name. It holds for processes that were detached or whose parent
+//! died, and everybody may read it, which is not so of a working directory in a container.
 
+use std::collections::HashSet;
 use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -13,14 +14,37 @@ use nix::unistd::Pid;
 
 use crate::fail::OrFail;
 
-/// Processes that carry the mark. Not those at a terminal: somebody reading a service's log is no part of the service.
+/// Processes that carry the mark, and what descends from them. Not those at a terminal: somebody reading a service's log is
+/// no part of the service.
 pub fn marked(mark: &str) -> Vec<Pid> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
-        .filter(|pid| carries(*pid, mark) && stat(*pid, TERMINAL).is_some_and(|terminal| terminal == "0"))
-        .map(Pid::from_raw)
-        .collect()
+    let all = all();
+    let mut found: HashSet<i32> =
+        all.iter().filter(|pid| carries(**pid, mark) && is_detached(**pid)).copied().collect();
+    let related: Vec<(i32, i32)> = all.iter().filter_map(|pid| Some((*pid, parent(*pid)?))).collect();
+    loop {
+        let before = found.len();
+        for (pid, parent) in &related {
+            if found.contains(parent) {
+                found.insert(*pid);
+            }
+        }
+        if found.len() == before {
+            return found.into_iter().map(Pid::from_raw).collect();
+        }
+    }
+}
+
+fn all() -> Vec<i32> {
+    let entries = fs::read_dir("/proc").or_fail("reading /proc");
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+fn is_detached(pid: i32) -> bool {
+    stat(pid, TERMINAL).is_some_and(|terminal| terminal == "0")
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    stat(pid, PARENT)?.parse().ok()
 }
 
 fn carries(pid: i32, mark: &str) -> bool {

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -24,10 +25,15 @@ pub struct Service {
 impl Service {
     /// A directory that belongs to the account services run as, and nothing in it.
     pub fn new(kind: &str) -> Service {
+        Service::placed(kind, true)
+    }
+
+    /// On the disk, or anywhere.
+    pub fn placed(kind: &str, on_disk: bool) -> Service {
         let run = run();
         let directory = tempfile::Builder::new()
             .prefix(&format!("{kind}-"))
-            .tempdir_in(&run.directory)
+            .tempdir_in(run.directory(on_disk))
             .or_fail(format_args!("making a directory for {kind}"))
             .keep();
         account::hand_over(&directory);
@@ -84,10 +90,27 @@ impl Service {
         status.success().then_some(()).or_fail(format_args!("{} failed:\n{}", program.display(), self.log()));
     }
 
-    pub fn launch(&self, mut command: Command) {
+    /// Starts the program and waits until it is ready, by what it has logged since or by anything else. If it is not, it is
+    /// ended, and the error is what it logged.
+    pub fn launch(
+        &self,
+        mut command: Command,
+        at_most: Duration,
+        is_ready: impl Fn(&str) -> bool,
+    ) -> Result<(), String> {
+        let before = self.log().len();
+        let logged = || self.log().split_off(before);
         let mut child = self.child();
         child.is_none().then_some(()).or_fail(format_args!("{} is already running", self.mark));
         *child = Some(command.spawn().or_fail(format_args!("starting {}", self.mark)));
+        drop(child);
+
+        process::wait(at_most, || is_ready(&logged()) || !self.is_running());
+        if self.is_running() && is_ready(&logged()) {
+            return Ok(());
+        }
+        self.kill();
+        Err(format!("{} did not become ready:\n{}", self.mark, logged()))
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -140,7 +163,9 @@ impl Service {
 impl Drop for Service {
     fn drop(&mut self) {
         self.kill();
-        let _ = fs::remove_dir_all(&self.directory);
+        // A second or two where the disk is told of every block that is free. If the program ends meanwhile, the warden goes on.
+        let directory = std::mem::take(&mut self.directory);
+        thread::spawn(move || fs::remove_dir_all(directory));
     }
 }
 

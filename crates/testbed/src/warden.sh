@@ -1,5 +1,5 @@
 # Waits until the test program at the other end of standard input is gone, in whatever way, then ends what it left running
-# and removes its directory. $1 is the directory, $2 its name.
+# and removes its directories: $1, and the one of the same name ($2) in memory, which is below $3.
 cat >/dev/null
 
 # The brackets keep this very search from finding itself.
@@ -31,7 +31,8 @@ while [ "$round" -lt 100 ]; do
 done
 
 # One that was killed left its shared memory behind; the seventh line names it.
-for file in "$1"/*/data/postmaster.pid; do
+for file in "$1"/*/data/postmaster.pid "$3/$2"/*/data/postmaster.pid; do
     [ -f "$file" ] && segment=$(sed -n '7s/^ *[0-9]* *//p' "$file") && [ -n "$segment" ] && ipcrm -m "$segment" 2>/dev/null
 done
+rm -rf -- "${3:?}/${2:?}"
 rm -rf -- "$1"

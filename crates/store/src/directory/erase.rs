@@ -5,10 +5,9 @@ use locule_core::audit::{Actor, Outcome, SystemEntry};
 use locule_core::id::{Identity, SpaceId};
 use locule_core::policy::Act;
 use locule_core::{Erasure, Result};
-use rusqlite::{OptionalExtension, params};
 
-use super::{Directory, audit, moment, unreadable};
-use crate::error::of_sqlite;
+use super::{Directory, audit, history, named, stranger, unreadable};
+use crate::tx::Value;
 
 /// A space whose door is closed: nothing new begins in it, and old credentials of its owner are void.
 #[derive(Clone, Debug)]
@@ -27,29 +26,24 @@ impl Directory {
         let now = self.sources.now();
         let identity = erasure.identity().clone();
         let who = self.who(&identity);
-        self.write_at_any_cost(move |connection| {
-            let (issuer, subject) = (identity.issuer.as_str(), identity.subject.as_str());
+        self.write_at_any_cost(move |tx| {
             // A token from just after an earlier erasure is dated in the second after it, which may still be to come.
-            let earlier: Option<i64> = connection
-                .query_row("SELECT erased_at FROM tombstones WHERE who = ?1", [&who], |row| row.get(0))
-                .optional()?;
-            let at = earlier.map_or(now, |earlier| now.max(moment(earlier + 1_000_000)));
-            let now = at.as_microsecond();
-            connection.execute(
-                "INSERT INTO tombstones (who, erased_at) VALUES (?1, ?2)
+            let at = super::erased(tx, &who)?.map_or(now, |earlier| now.max(second_after(earlier)));
+            tx.execute(
+                "INSERT INTO tombstones (who, erased_at) VALUES ($1, $2)
                  ON CONFLICT (who) DO UPDATE SET erased_at = excluded.erased_at",
-                params![who, now],
+                &[Value::Blob(&who), Value::Moment(at)],
             )?;
-            connection.execute(
-                "UPDATE spaces SET state = 2, epoch = epoch + 1, not_before = ?3 WHERE issuer = ?1 AND subject = ?2",
-                params![issuer, subject, now],
+            let [issuer, subject] = named(&identity);
+            tx.execute(
+                "UPDATE spaces SET state = 2, epoch = epoch + 1, not_before = $1 WHERE issuer = $2 AND subject = $3",
+                &[Value::Moment(at), issuer, subject],
             )?;
-            connection.execute("DELETE FROM keys WHERE issuer = ?1 AND subject = ?2", [issuer, subject])?;
-            let space = connection
-                .query_row("SELECT id FROM spaces WHERE issuer = ?1 AND subject = ?2", [issuer, subject], |row| {
-                    row.get(0).map(SpaceId::from_bytes)
-                })
-                .optional()?;
+            tx.execute("DELETE FROM keys WHERE issuer = $1 AND subject = $2", &[issuer, subject])?;
+            let space =
+                tx.first("SELECT id FROM spaces WHERE issuer = $1 AND subject = $2", &[issuer, subject], |row| {
+                    row.id(0).map(SpaceId::from_bytes)
+                })?;
             Ok(Closed { identity: identity.clone(), space, at })
         })
     }
@@ -67,41 +61,39 @@ impl Directory {
             request_id,
         };
         let (pseudonym, sources) = (self.pseudonym.clone(), self.sources.clone());
-        self.write_at_any_cost(move |connection| {
-            connection.execute(
-                "DELETE FROM spaces WHERE issuer = ?1 AND subject = ?2 AND state = 2",
-                [identity.issuer.as_str(), identity.subject.as_str()],
-            )?;
-            audit::write(connection, &entry, &pseudonym, &sources)
+        let (space, has_rows) = (closed.space, self.home.default_issuer().is_some());
+        self.write_at_any_cost(move |tx| {
+            tx.execute("DELETE FROM spaces WHERE issuer = $1 AND subject = $2 AND state = 2", &named(&identity))?;
+            if has_rows {
+                // It is gone by now. Should it not be, it does not outlive the person.
+                if let Some(space) = space {
+                    tx.execute("DELETE FROM space_keys WHERE space = $1", &[Value::Id(space.as_bytes())])?;
+                }
+                history::forget(tx, &identity, &stranger(&pseudonym, &identity))?;
+            }
+            audit::write(tx, &entry, &pseudonym, &sources)
         })?;
-        // The log of the directory still holds the row's old pages until the new ones are moved home and it is emptied.
-        let emptied = self.writer.between(|connection| {
-            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(of_sqlite)
-        });
-        if emptied.as_ref().ok() != Some(&0) {
-            tracing::warn!(
-                "the directory's log could not be emptied after an erasure; the next one that is empties it"
-            );
-        }
+        self.home.empty_log();
         // What was erased has made room.
-        self.reserve.keep(&self.sources);
+        self.home.keep_room();
         Ok(())
     }
 
     /// Erasures that were begun and not finished: whoever starts next finishes them.
     pub fn unfinished(&self) -> Result<Vec<Closed>> {
-        self.read(|connection| {
-            connection
-                .prepare("SELECT issuer, subject, id, not_before FROM spaces WHERE state = 2")?
-                .query_map([], |row| {
-                    let identity = Identity {
-                        issuer: row.get_ref(0)?.as_str()?.try_into().map_err(unreadable)?,
-                        subject: row.get_ref(1)?.as_str()?.try_into().map_err(unreadable)?,
-                    };
-                    let space = Some(SpaceId::from_bytes(row.get(2)?));
-                    Ok(Closed { identity, space, at: moment(row.get::<_, Option<i64>>(3)?.unwrap_or(0)) })
-                })?
-                .collect()
+        self.read(|tx| {
+            tx.all("SELECT issuer, subject, id, not_before FROM spaces WHERE state = 2", &[], |row| {
+                let identity = Identity {
+                    issuer: row.text(0)?.try_into().map_err(unreadable)?,
+                    subject: row.text(1)?.try_into().map_err(unreadable)?,
+                };
+                let space = Some(SpaceId::from_bytes(row.id(2)?));
+                Ok(Closed { identity, space, at: row.maybe_moment(3)?.unwrap_or(Timestamp::UNIX_EPOCH) })
+            })
         })
     }
+}
+
+fn second_after(moment: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(moment.as_microsecond().saturating_add(1_000_000)).unwrap_or(Timestamp::MAX)
 }

@@ -2,35 +2,31 @@
 
 use locule_core::audit::{Outcome, SystemEntry};
 use locule_core::auth::{ActAs, KeyId, KeyKind, KeyRecord};
-use locule_core::id::{Identity, Issuer, Subject};
+use locule_core::id::{Identity, Issuer};
 use locule_core::policy::Act;
 use locule_core::{Error, Operator, Result};
-use rusqlite::{OptionalExtension, Row, params};
 
-use super::known::keep;
-use super::{Directory, moment, unreadable};
+use super::{Directory, unreadable};
+use crate::tx::{Row, Value};
 
 const COLUMNS: &str = "id, hash, kind, issuer, subject, read_only, act_as, name, created_at, expires_at";
 
 impl Directory {
     pub(super) fn find_key(&self, id: &KeyId) -> Result<Option<KeyRecord>> {
-        self.ask(|connection, answers| {
-            if let Some(known) = answers.keys.get(id) {
-                return Ok(known.clone());
-            }
-            let found = connection
-                .prepare_cached(&format!("SELECT {COLUMNS} FROM keys WHERE id = ?1"))?
-                .query_row([id.as_str()], record)
-                .optional()?;
-            keep(&mut answers.keys, id.clone(), found.clone());
-            Ok(found)
-        })
+        self.ask(
+            |answers| &mut answers.keys,
+            id,
+            |tx| {
+                let sql = format!("SELECT {COLUMNS} FROM keys WHERE id = $1");
+                tx.first(&sql, &[Value::Text(id.as_str())], record)
+            },
+        )
     }
 
     /// Keeps a key.
     pub fn add_key(&self, operator: &Operator, key: KeyRecord) -> Result<()> {
         let target = owner(&key.kind);
-        self.write(move |connection| {
+        self.write(move |tx| {
             let (kind, issuer, subject, read_only, act_as) = match &key.kind {
                 KeyKind::User { identity, read_only } => {
                     ("user", Some(identity.issuer.as_str()), Some(identity.subject.as_str()), *read_only, None)
@@ -40,38 +36,34 @@ impl Directory {
                 }
                 KeyKind::Operator => ("operator", None, None, false, None),
             };
-            connection.execute(
-                &format!("INSERT INTO keys ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"),
-                params![
-                    key.id.as_str(),
-                    key.hash,
-                    kind,
-                    issuer,
-                    subject,
-                    read_only,
-                    act_as,
-                    key.name,
-                    key.created_at.as_microsecond(),
-                    key.expires_at.map(|expiry| expiry.as_microsecond())
+            tx.execute(
+                &format!("INSERT INTO keys ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"),
+                &[
+                    Value::Text(key.id.as_str()),
+                    Value::Blob(&key.hash),
+                    Value::Text(kind),
+                    Value::text(issuer),
+                    Value::text(subject),
+                    Value::Integer(read_only.into()),
+                    Value::text(act_as.as_deref()),
+                    Value::Text(&key.name),
+                    Value::Moment(key.created_at),
+                    Value::moment(key.expires_at),
                 ],
-            )?;
-            Ok(())
+            )
         })?;
         self.operated(operator, target)
     }
 
     /// Every key, without its secret.
     pub fn keys(&self, _operator: &Operator) -> Result<Vec<KeyRecord>> {
-        self.read(|connection| {
-            let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM keys ORDER BY created_at, id"))?;
-            statement.query_map([], record)?.collect()
-        })
+        self.read(|tx| tx.all(&format!("SELECT {COLUMNS} FROM keys ORDER BY created_at, id"), &[], record))
     }
 
     /// Ends a key.
     pub fn revoke_key(&self, operator: &Operator, id: KeyId) -> Result<()> {
         let removed =
-            self.write(move |connection| connection.execute("DELETE FROM keys WHERE id = ?1", [id.as_str()]))?;
+            self.write(move |tx| tx.execute("DELETE FROM keys WHERE id = $1", &[Value::Text(id.as_str())]))?;
         if removed == 0 {
             return Err(Error::not_found());
         }
@@ -103,33 +95,26 @@ fn owner(kind: &KeyKind) -> Option<String> {
     }
 }
 
-fn record(row: &Row) -> rusqlite::Result<KeyRecord> {
-    let kind = match row.get_ref(2)?.as_str()? {
+fn record(row: &dyn Row) -> Result<KeyRecord> {
+    let kind = match row.text(2)? {
         "user" => KeyKind::User {
-            identity: Identity { issuer: issuer(row)?, subject: subject(row)? },
-            read_only: row.get(5)?,
+            identity: Identity { issuer: issuer(row)?, subject: row.text(4)?.try_into().map_err(unreadable)? },
+            read_only: row.integer(5)? != 0,
         },
-        "service" => KeyKind::Service {
-            issuer: issuer(row)?,
-            act_as: ActAs::parse(row.get_ref(6)?.as_str()?).map_err(unreadable)?,
-        },
+        "service" => KeyKind::Service { issuer: issuer(row)?, act_as: ActAs::parse(row.text(6)?).map_err(unreadable)? },
         "operator" => KeyKind::Operator,
-        _ => return Err(unreadable(Error::internal("a key of an unknown kind"))),
+        _ => return Err(Error::internal("a key of an unknown kind")),
     };
     Ok(KeyRecord {
-        id: KeyId::try_from(row.get_ref(0)?.as_str()?).map_err(unreadable)?,
-        hash: row.get(1)?,
+        id: KeyId::try_from(row.text(0)?).map_err(unreadable)?,
+        hash: row.blob(1)?.try_into().map_err(|_| Error::internal("a key's hash of another length"))?,
         kind,
-        name: row.get(7)?,
-        created_at: moment(row.get(8)?),
-        expires_at: row.get::<_, Option<i64>>(9)?.map(moment),
+        name: row.text(7)?.to_owned(),
+        created_at: row.moment(8)?,
+        expires_at: row.maybe_moment(9)?,
     })
 }
 
-fn issuer(row: &Row) -> rusqlite::Result<Issuer> {
-    Issuer::try_from(row.get_ref(3)?.as_str()?).map_err(unreadable)
-}
-
-fn subject(row: &Row) -> rusqlite::Result<Subject> {
-    Subject::try_from(row.get_ref(4)?.as_str()?).map_err(unreadable)
+fn issuer(row: &dyn Row) -> Result<Issuer> {
+    row.text(3)?.try_into().map_err(unreadable)
 }

@@ -2,10 +2,16 @@
 
 mod audit;
 mod erase;
+mod history;
+pub mod home;
 mod keys;
 mod known;
+pub mod postgres;
+mod space_keys;
+mod sqlite;
 mod users;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,31 +21,25 @@ use locule_core::audit::SystemEntry;
 use locule_core::auth::{KeyId, KeyRecord};
 use locule_core::clock::Sources;
 use locule_core::directory::{Standing, State};
-use locule_core::id::{Identity, SpaceId, Tag};
-use locule_core::{Code, Error, Result};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use locule_core::id::{Identity, Issuer, SpaceId, Tag};
+use locule_core::{Chamber, Code, Error, Result};
 use sha2::Sha256;
 
 pub use audit::SystemRecord;
 pub use erase::Closed;
 pub use users::{Figures, Published, UserRecord};
 
-use self::known::{Known, keep};
-use crate::error::of_sqlite;
-use crate::files::Reserve;
-use crate::group::Group;
+use self::home::Home;
+use crate::error::corrupt;
+use crate::postgres::Server;
 use crate::seal::Secret;
-use crate::sqlite::create::{self, DIRECTORY};
-use crate::sqlite::open::{self, Durability};
-use locule_core::Chamber;
+use crate::tx::{Row, Tx, Value};
 
 /// The directory of one installation.
 pub struct Directory {
-    readers: Mutex<Vec<Connection>>,
-    known: Known,
-    writer: Group,
-    open: Box<dyn Fn() -> Result<Connection> + Send + Sync>,
-    reserve: Reserve,
+    home: Box<dyn Home>,
+    /// Under what names the rows of spaces stand. They stay as long as the space is there, and no id is used again.
+    owners: Mutex<HashMap<SpaceId, String>>,
     /// Names people where they may not be named: in tombstones, in the log, in the trail after them.
     pseudonym: Secret,
     sources: Sources,
@@ -54,27 +54,24 @@ impl Directory {
         create: bool,
         sources: Sources,
     ) -> Result<Arc<Self>> {
-        if create && !path.exists() {
-            create::file(path, key.as_ref(), DIRECTORY, &sources)?;
-        }
-        let path = path.to_owned();
-        let reserve = Reserve::beside(&path);
-        let open = Arc::new(move || open::existing(&path, key.as_ref(), Durability::Full));
-        create::upgrade(&open()?, DIRECTORY)?;
-        let directory = Directory {
-            readers: Mutex::new(Vec::new()),
-            known: Known::default(),
-            writer: Group::new(Box::new({
-                let open = open.clone();
-                move || open()
-            })),
-            open: Box::new(move || open()),
-            reserve,
-            pseudonym,
-            sources,
-        };
-        directory.reserve.keep(&directory.sources);
-        Ok(Arc::new(directory))
+        let home = sqlite::File::open(path, key, create, sources.clone())?;
+        Ok(Directory::at(Box::new(home), pseudonym, sources))
+    }
+
+    /// Opens the directory that the servers over one PostgreSQL share. Subjects of `default_issuer` own rows under their own
+    /// names.
+    pub fn in_postgres(
+        server: &Server,
+        default_issuer: Issuer,
+        pseudonym: Secret,
+        sources: Sources,
+    ) -> Result<Arc<Self>> {
+        let home = postgres::Tables::open(server, default_issuer)?;
+        Ok(Directory::at(Box::new(home), pseudonym, sources))
+    }
+
+    fn at(home: Box<dyn Home>, pseudonym: Secret, sources: Sources) -> Arc<Self> {
+        Arc::new(Directory { home, owners: Mutex::default(), pseudonym, sources })
     }
 
     /// What the log calls somebody: always the same, and nothing without our key.
@@ -84,64 +81,80 @@ impl Directory {
 
     /// How a space stands right now, whatever was known when a scope for it was given. `None` once it is erased.
     pub fn current(&self, space: SpaceId) -> Result<Option<(Chamber, State)>> {
-        self.ask(|connection, answers| {
-            if let Some(known) = answers.chambers.get(&space) {
-                return Ok(*known);
-            }
-            let found = connection
-                .prepare_cached("SELECT id, tag, epoch, born, state FROM spaces WHERE id = ?1")?
-                .query_row([space.as_bytes()], |row| Ok((chamber(row)?, state(row.get(4)?))))
-                .optional()?;
-            keep(&mut answers.chambers, space, found);
-            Ok(found)
-        })
+        self.ask(
+            |answers| &mut answers.chambers,
+            &space,
+            |tx| {
+                tx.first(
+                    "SELECT id, tag, epoch, born, state FROM spaces WHERE id = $1",
+                    &[Value::Id(space.as_bytes())],
+                    |row| Ok((chamber(row)?, state(row.integer(4)?))),
+                )
+            },
+        )
     }
 
-    /// Whom the rows of a space belong to, where they carry an owner.
+    /// Under what name the rows of a space stand, where rows have owners.
     pub fn owner(&self, space: SpaceId) -> Result<String> {
-        Ok(format!("urn:locule:space:{}", space.name()))
+        if self.home.default_issuer().is_none() {
+            return Ok(no_ones(space));
+        }
+        if let Some(owner) = self.owners.lock().unwrap_or_else(PoisonError::into_inner).get(&space) {
+            return Ok(owner.clone());
+        }
+        let owner = self.read(|tx| {
+            let sql = "SELECT owner FROM spaces WHERE id = $1";
+            tx.first(sql, &[Value::Id(space.as_bytes())], |row| row.text(0).map(str::to_owned))
+        })?;
+        let owner = owner.ok_or_else(erased_space)?;
+        let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        if owners.len() >= OWNERS {
+            owners.clear();
+        }
+        owners.insert(space, owner.clone());
+        Ok(owner)
     }
 
     /// Notes that the space has files from now on, unless it is being erased.
     pub fn born(&self, space: SpaceId) -> Result<()> {
-        let noted = self.write(move |connection| {
-            connection.execute("UPDATE spaces SET born = 1 WHERE id = ?1 AND state < 2", [space.as_bytes()])
+        let noted = self.write(move |tx| {
+            tx.execute("UPDATE spaces SET born = 1 WHERE id = $1 AND state < 2", &[Value::Id(space.as_bytes())])
         })?;
-        if noted == 0 { Err(Error::new(Code::SpaceErased, "This space has been erased.")) } else { Ok(()) }
+        if noted == 0 { Err(erased_space()) } else { Ok(()) }
     }
 
-    fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => (self.open)()?,
-        };
-        let result = work(&connection).map_err(of_sqlite);
-        if result.is_ok() {
-            self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-        }
-        result
+    fn read<T>(&self, work: impl Fn(&dyn Tx) -> Result<T>) -> Result<T> {
+        let mut made = None;
+        self.home.read(&mut |tx| {
+            made = Some(work(tx)?);
+            Ok(())
+        })?;
+        made.ok_or_else(nothing_made)
     }
 
-    fn write<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T> {
-        self.writer.run(|connection| work(connection).map_err(of_sqlite))
+    fn write<T: Send + 'static>(&self, work: impl FnOnce(&dyn Tx) -> Result<T> + Send + 'static) -> Result<T> {
+        let made = Arc::new(Mutex::new(None));
+        let place = made.clone();
+        self.home.write(Box::new(move |tx| {
+            let result = work(tx)?;
+            *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+            Ok(())
+        }))?;
+        made.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or_else(nothing_made)
     }
 
     /// Like [`Directory::write`], and on a full disk too: the room that was kept back for this is given up then.
     fn write_at_any_cost<T: Send + 'static>(
         &self,
-        work: impl Fn(&Connection) -> rusqlite::Result<T> + Send + Sync + 'static,
+        work: impl Fn(&dyn Tx) -> Result<T> + Send + Sync + 'static,
     ) -> Result<T> {
         let work = Arc::new(work);
         let attempt = || {
             let work = work.clone();
-            self.write(move |connection| work(connection))
+            self.write(move |tx| work(tx))
         };
         match attempt() {
-            Err(error) if error.code() == Code::StorageFull && self.reserve.release() => attempt(),
+            Err(error) if error.code() == Code::StorageFull && self.home.give_up_room() => attempt(),
             written => written,
         }
     }
@@ -151,6 +164,28 @@ impl Directory {
     }
 }
 
+/// How many owners are kept in mind.
+const OWNERS: usize = 65_536;
+
+/// The name of a space as the owner of its rows, which no subject can be.
+fn no_ones(space: SpaceId) -> String {
+    format!("urn:locule:space:{}", space.name())
+}
+
+/// What stands in plain sight for somebody who has no space, or none any more. No subject can be that either.
+fn stranger(pseudonym: &Secret, identity: &Identity) -> String {
+    let hash = keyed_hash(pseudonym, &identity.to_bytes());
+    format!("urn:locule:somebody:{}", data_encoding::HEXLOWER.encode(&hash[..6]))
+}
+
+fn erased_space() -> Error {
+    Error::new(Code::SpaceErased, "This space has been erased.")
+}
+
+fn nothing_made() -> Error {
+    Error::internal("a transaction that ended well and made nothing")
+}
+
 /// HMAC-SHA-256 (RFC 2104), which is what HKDF's extraction step is.
 fn keyed_hash(key: &Secret, bytes: &[u8]) -> [u8; 32] {
     Hkdf::<Sha256>::extract(Some(key.as_bytes()), bytes).0.into()
@@ -158,19 +193,17 @@ fn keyed_hash(key: &Secret, bytes: &[u8]) -> [u8; 32] {
 
 impl locule_core::directory::Directory for Directory {
     fn find(&self, identity: &Identity) -> Result<Standing> {
-        self.ask(|connection, answers| {
-            if let Some(known) = answers.standings.get(identity) {
-                return Ok(*known);
-            }
-            let standing = match by_name(connection, identity)? {
-                Some(standing) => standing,
+        self.ask(
+            |answers| &mut answers.standings,
+            identity,
+            |tx| match by_name(tx, identity)? {
+                Some(standing) => Ok(standing),
                 None => {
-                    Standing { space: None, state: State::Open, not_before: erased(connection, self.who(identity))? }
+                    let not_before = erased(tx, &self.who(identity))?;
+                    Ok(Standing { space: None, state: State::Open, not_before })
                 }
-            };
-            keep(&mut answers.standings, identity.clone(), standing);
-            Ok(standing)
-        })
+            },
+        )
     }
 
     fn provision(&self, identity: &Identity) -> Result<Chamber> {
@@ -188,37 +221,42 @@ impl locule_core::directory::Directory for Directory {
 
 impl Directory {
     /// What gives somebody a space: the one they have, or a new one.
-    fn provisioning(
-        &self,
-        identity: &Identity,
-    ) -> impl FnOnce(&Connection) -> rusqlite::Result<Chamber> + Send + use<> {
-        let chamber = self.fresh();
+    fn provisioning(&self, identity: &Identity) -> impl FnOnce(&dyn Tx) -> Result<Chamber> + Send + use<> {
+        let fresh = self.fresh();
         let seal = Secret::random(&self.sources);
-        let now = self.sources.now().as_microsecond();
+        let now = self.sources.now();
         let who = self.who(identity);
         let identity = identity.clone();
-        move |connection| {
+        let default_issuer = self.home.default_issuer().cloned();
+        move |tx| {
             let (issuer, subject) = (identity.issuer.as_str(), identity.subject.as_str());
+            let nobody = no_ones(fresh.id);
+            let mut values = vec![
+                Value::Id(fresh.id.as_bytes()),
+                Value::Text(issuer),
+                Value::Text(subject),
+                Value::Integer(fresh.tag.0.into()),
+                Value::Integer(fresh.epoch as i64),
+                Value::Moment(now),
+                Value::Blob(seal.as_bytes()),
+                Value::Blob(&who),
+            ];
+            let sql = match &default_issuer {
+                None => PROVISION,
+                Some(default) => {
+                    let by_name = default.as_str() == issuer;
+                    values.extend([Value::Text(if by_name { subject } else { &nobody }), Value::Text(&nobody)]);
+                    PROVISION_OWNER
+                }
+            };
             // Somebody else may have been first; then theirs is the space.
-            connection
-                .prepare_cached(
-                    "INSERT INTO spaces (id, issuer, subject, tag, epoch, state, born, created_at, seal, not_before)
-                     VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, ?6, ?7, (SELECT erased_at FROM tombstones WHERE who = ?8))
-                     ON CONFLICT (issuer, subject) DO NOTHING",
-                )?
-                .execute(params![
-                    chamber.id.as_bytes(),
-                    issuer,
-                    subject,
-                    chamber.tag.0,
-                    chamber.epoch as i64,
-                    now,
-                    seal.as_bytes(),
-                    who
-                ])?;
-            connection
-                .prepare_cached("SELECT id, tag, epoch, born FROM spaces WHERE issuer = ?1 AND subject = ?2")?
-                .query_row([issuer, subject], self::chamber)
+            tx.execute(sql, &values)?;
+            tx.first(
+                "SELECT id, tag, epoch, born FROM spaces WHERE issuer = $1 AND subject = $2",
+                &[Value::Text(issuer), Value::Text(subject)],
+                chamber,
+            )?
+            .ok_or_else(|| corrupt("a space that was just made is not there"))
         }
     }
 
@@ -228,32 +266,44 @@ impl Directory {
     }
 }
 
-fn by_name(connection: &Connection, identity: &Identity) -> rusqlite::Result<Option<Standing>> {
-    connection
-        .prepare_cached(
-            "SELECT id, tag, epoch, born, state, not_before FROM spaces WHERE issuer = ?1 AND subject = ?2",
-        )?
-        .query_row([identity.issuer.as_str(), identity.subject.as_str()], |row| {
-            let not_before = row.get::<_, Option<i64>>(5)?.map(moment);
-            Ok(Standing { space: Some(chamber(row)?), state: state(row.get(4)?), not_before })
-        })
-        .optional()
+const PROVISION: &str =
+    "INSERT INTO spaces (id, issuer, subject, tag, epoch, state, born, created_at, seal, not_before)
+     VALUES ($1, $2, $3, $4, $5, 0, 0, $6, $7, (SELECT erased_at FROM tombstones WHERE who = $8))
+     ON CONFLICT (issuer, subject) DO NOTHING";
+
+/// The same where rows have owners. Whoever had the name while another issuer was the default keeps it.
+const PROVISION_OWNER: &str =
+    "INSERT INTO spaces (id, issuer, subject, tag, epoch, state, born, created_at, seal, not_before, owner)
+     VALUES ($1, $2, $3, $4, $5, 0, 0, $6, $7, (SELECT erased_at FROM tombstones WHERE who = $8),
+             CASE WHEN EXISTS (SELECT 1 FROM spaces WHERE owner = $9) THEN $10 ELSE $9 END)
+     ON CONFLICT (issuer, subject) DO NOTHING";
+
+fn by_name(tx: &dyn Tx, identity: &Identity) -> Result<Option<Standing>> {
+    tx.first(
+        "SELECT id, tag, epoch, born, state, not_before FROM spaces WHERE issuer = $1 AND subject = $2",
+        &named(identity),
+        |row| {
+            Ok(Standing { space: Some(chamber(row)?), state: state(row.integer(4)?), not_before: row.maybe_moment(5)? })
+        },
+    )
 }
 
-fn erased(connection: &Connection, who: [u8; 32]) -> rusqlite::Result<Option<Timestamp>> {
-    connection
-        .prepare_cached("SELECT erased_at FROM tombstones WHERE who = ?1")?
-        .query_row([who], |row| row.get(0).map(moment))
-        .optional()
+fn erased(tx: &dyn Tx, who: &[u8; 32]) -> Result<Option<Timestamp>> {
+    tx.first("SELECT erased_at FROM tombstones WHERE who = $1", &[Value::Blob(who)], |row| row.moment(0))
+}
+
+/// Issuer and subject, as values.
+fn named(identity: &Identity) -> [Value<'_>; 2] {
+    [Value::Text(identity.issuer.as_str()), Value::Text(identity.subject.as_str())]
 }
 
 /// The chamber in the columns id, tag, epoch, born.
-fn chamber(row: &Row) -> rusqlite::Result<Chamber> {
+fn chamber(row: &dyn Row) -> Result<Chamber> {
     Ok(Chamber {
-        id: SpaceId::from_bytes(row.get(0)?),
-        tag: Tag(row.get(1)?),
-        epoch: row.get::<_, i64>(2)? as u64,
-        born: row.get(3)?,
+        id: SpaceId::from_bytes(row.id(0)?),
+        tag: Tag(row.integer(1)?.try_into().map_err(corrupt)?),
+        epoch: row.integer(2)? as u64,
+        born: row.integer(3)? != 0,
     })
 }
 
@@ -266,12 +316,7 @@ fn state(number: i64) -> State {
     }
 }
 
-/// A moment as it is stored. Only what this program wrote is read, so it is in range.
-fn moment(microseconds: i64) -> Timestamp {
-    Timestamp::from_microsecond(microseconds).unwrap_or(Timestamp::MAX)
-}
-
 /// What is stored does not read as what was written.
-fn unreadable(source: Error) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(source))
+fn unreadable(source: Error) -> Error {
+    Error::internal(source)
 }

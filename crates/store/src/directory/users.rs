@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 use locule_core::directory::State;
-use locule_core::id::{Identity, Issuer, SpaceId, Subject};
+use locule_core::id::{Identity, SpaceId};
 use locule_core::{Chamber, Error, Operator, Result};
-use rusqlite::{Row, params};
 
-use super::{Directory, audit, chamber, moment, state, unreadable};
+use super::{Directory, audit, chamber, named, state, unreadable};
+use crate::tx::{Row, Value};
 
 /// A user and the figures their space last published.
 #[derive(Clone, Debug)]
@@ -71,46 +71,37 @@ impl Directory {
         let provision = self.provisioning(identity);
         let entry = self.operation(operator, Some(identity.subject.as_str().to_owned()));
         let (pseudonym, sources) = (self.pseudonym.clone(), self.sources.clone());
-        self.write(move |connection| {
-            provision(connection)?;
-            audit::write(connection, &entry, &pseudonym, &sources)
+        self.write(move |tx| {
+            provision(tx)?;
+            audit::write(tx, &entry, &pseudonym, &sources)
         })?;
         self.user(operator, identity)
     }
 
     /// One user.
     pub fn user(&self, _operator: &Operator, identity: &Identity) -> Result<UserRecord> {
-        let found = self.read(|connection| {
-            connection
-                .prepare_cached(&format!("SELECT {COLUMNS} FROM spaces WHERE issuer = ?1 AND subject = ?2"))?
-                .query_map([identity.issuer.as_str(), identity.subject.as_str()], record)?
-                .next()
-                .transpose()
-        })?;
-        found.ok_or_else(Error::not_found)
+        let sql = format!("SELECT {COLUMNS} FROM spaces WHERE issuer = $1 AND subject = $2");
+        self.read(|tx| tx.first(&sql, &named(identity), record))?.ok_or_else(Error::not_found)
     }
 
     /// Users in the order of their ids, after `after`, up to `limit`.
     pub fn users(&self, _operator: &Operator, after: Option<&Identity>, limit: usize) -> Result<Vec<UserRecord>> {
-        let (issuer, subject) = after.map_or(("", ""), |after| (after.issuer.as_str(), after.subject.as_str()));
-        self.read(|connection| {
-            connection
-                .prepare_cached(&format!(
-                    "SELECT {COLUMNS} FROM spaces WHERE (issuer, subject) > (?1, ?2) ORDER BY issuer, subject LIMIT ?3"
-                ))?
-                .query_map(params![issuer, subject, limit as i64], record)?
-                .collect()
-        })
+        let [issuer, subject] = after.map_or([Value::Text(""), Value::Text("")], named);
+        let sql = format!(
+            "SELECT {COLUMNS} FROM spaces WHERE (issuer, subject) > ($1, $2) ORDER BY issuer, subject LIMIT $3"
+        );
+        self.read(|tx| tx.all(&sql, &[issuer, subject, Value::Integer(limit as i64)], record))
     }
 
     /// Shuts a user's space, or opens it again. Takes effect on the next transaction, in every process.
     pub fn suspend(&self, operator: &Operator, identity: &Identity, suspended: bool) -> Result<()> {
         let changed = {
             let identity = identity.clone();
-            self.write(move |connection| {
-                connection.execute(
-                    "UPDATE spaces SET state = ?3, epoch = epoch + 1 WHERE issuer = ?1 AND subject = ?2 AND state < 2",
-                    params![identity.issuer.as_str(), identity.subject.as_str(), suspended],
+            self.write(move |tx| {
+                let [issuer, subject] = named(&identity);
+                tx.execute(
+                    "UPDATE spaces SET state = $1, epoch = epoch + 1 WHERE issuer = $2 AND subject = $3 AND state < 2",
+                    &[Value::Integer(suspended.into()), issuer, subject],
                 )
             })?
         };
@@ -122,41 +113,44 @@ impl Directory {
 
     /// Figures over all users.
     pub fn figures(&self, _operator: &Operator) -> Result<Figures> {
-        self.read(|connection| {
-            connection
-                .prepare_cached(
-                    "SELECT count(*), coalesce(sum(state = 1), 0), coalesce(sum(memories), 0),
-                            coalesce(sum(size_bytes), 0), min(published_at) FROM spaces",
-                )?
-                .query_row([], |row| {
+        // The sum of large numbers is of another type in PostgreSQL, and is made one again.
+        let figures = self.read(|tx| {
+            tx.first(
+                "SELECT count(*), CAST(coalesce(sum(CASE WHEN state = 1 THEN 1 ELSE 0 END), 0) AS bigint),
+                        CAST(coalesce(sum(memories), 0) AS bigint), CAST(coalesce(sum(size_bytes), 0) AS bigint),
+                        min(published_at) FROM spaces",
+                &[],
+                |row| {
                     Ok(Figures {
-                        users: row.get::<_, i64>(0)? as u64,
-                        suspended: row.get::<_, i64>(1)? as u64,
-                        memories: row.get::<_, i64>(2)? as u64,
-                        size_bytes: row.get::<_, i64>(3)? as u64,
-                        as_of: row.get::<_, Option<i64>>(4)?.map(moment),
+                        users: row.integer(0)? as u64,
+                        suspended: row.integer(1)? as u64,
+                        memories: row.integer(2)? as u64,
+                        size_bytes: row.integer(3)? as u64,
+                        as_of: row.maybe_moment(4)?,
                     })
-                })
-        })
+                },
+            )
+        })?;
+        Ok(figures.unwrap_or_default())
     }
 
     /// Takes in what spaces say of themselves. A revision never goes back here.
     pub fn publish(&self, published: Vec<(SpaceId, Published)>) -> Result<()> {
-        self.reserve.keep(&self.sources);
-        let now = self.sources.now().as_microsecond();
-        self.write(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "UPDATE spaces SET memories = ?2, size_bytes = ?3, revision = ?4, published_at = ?5
-                 WHERE id = ?1 AND revision <= ?4",
-            )?;
+        self.home.keep_room();
+        let now = self.sources.now();
+        self.write(move |tx| {
             for (space, figures) in &published {
-                statement.execute(params![
-                    space.as_bytes(),
-                    figures.memories as i64,
-                    figures.size_bytes as i64,
-                    figures.revision as i64,
-                    now
-                ])?;
+                tx.execute(
+                    "UPDATE spaces SET memories = $1, size_bytes = $2, revision = $3, published_at = $4
+                     WHERE id = $5 AND revision <= $3",
+                    &[
+                        Value::Integer(figures.memories as i64),
+                        Value::Integer(figures.size_bytes as i64),
+                        Value::Integer(figures.revision as i64),
+                        Value::Moment(now),
+                        Value::Id(space.as_bytes()),
+                    ],
+                )?;
             }
             Ok(())
         })
@@ -164,31 +158,28 @@ impl Directory {
 
     /// The highest revision this space has published: a file that shows an older one was put back from elsewhere.
     pub fn high_water(&self, space: SpaceId) -> Result<u64> {
-        self.read(|connection| {
-            connection
-                .prepare_cached("SELECT revision FROM spaces WHERE id = ?1")?
-                .query_map([space.as_bytes()], |row| row.get::<_, i64>(0))?
-                .next()
-                .transpose()
+        self.read(|tx| {
+            let sql = "SELECT revision FROM spaces WHERE id = $1";
+            let revision = tx.first(sql, &[Value::Id(space.as_bytes())], |row| row.integer(0))?;
+            Ok(revision.unwrap_or(0) as u64)
         })
-        .map(|revision| revision.unwrap_or(0) as u64)
     }
 }
 
-fn record(row: &Row) -> rusqlite::Result<UserRecord> {
+fn record(row: &dyn Row) -> Result<UserRecord> {
     Ok(UserRecord {
         chamber: chamber(row)?,
-        state: state(row.get(4)?),
+        state: state(row.integer(4)?),
         identity: Identity {
-            issuer: Issuer::try_from(row.get_ref(5)?.as_str()?).map_err(unreadable)?,
-            subject: Subject::try_from(row.get_ref(6)?.as_str()?).map_err(unreadable)?,
+            issuer: row.text(5)?.try_into().map_err(unreadable)?,
+            subject: row.text(6)?.try_into().map_err(unreadable)?,
         },
-        created_at: moment(row.get(7)?),
+        created_at: row.moment(7)?,
         published: Published {
-            memories: row.get::<_, i64>(8)? as u64,
-            size_bytes: row.get::<_, i64>(9)? as u64,
-            revision: row.get::<_, i64>(10)? as u64,
+            memories: row.integer(8)? as u64,
+            size_bytes: row.integer(9)? as u64,
+            revision: row.integer(10)? as u64,
         },
-        published_at: row.get::<_, Option<i64>>(11)?.map(moment),
+        published_at: row.maybe_moment(11)?,
     })
 }

@@ -7,7 +7,7 @@ use locule_core::{Error, Result};
 use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
 use postgres_openssl::MakeTlsConnector;
 use tokio_postgres::Config;
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{Host, SslMode};
 
 /// How long a connection may take to come about, in one of possibly several hosts.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -41,6 +41,16 @@ enum Verify {
     Name,
 }
 
+fn habits(mut config: Config) -> Config {
+    config
+        .connect_timeout(CONNECT)
+        .keepalives(true)
+        .keepalives_idle(SILENCE)
+        .tcp_user_timeout(SILENCE)
+        .application_name("locule");
+    config
+}
+
 impl Address {
     /// From `postgres://user:password@host:port,host:port/database?sslmode=…&sslrootcert=…&target_session_attrs=…`.
     pub fn parse(url: &str) -> Result<Self> {
@@ -69,21 +79,14 @@ impl Address {
             // libpq too checks what it was given something to check with.
             verify = Verify::Authority;
         }
-        let mut config: Config =
-            format!("{base}?{}", rest.join("&")).parse().map_err(|error: tokio_postgres::Error| {
-                let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-                refuse(why)
-            })?;
+        let config: Config = format!("{base}?{}", rest.join("&")).parse().map_err(|error: tokio_postgres::Error| {
+            let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+            refuse(why)
+        })?;
         if config.get_hosts().is_empty() {
             return Err(refuse("it names no host".to_owned()));
         }
-        config
-            .connect_timeout(CONNECT)
-            .keepalives(true)
-            .keepalives_idle(SILENCE)
-            .tcp_user_timeout(SILENCE)
-            .application_name("locule");
-        Ok(Address { config, verify, authority })
+        Ok(Address { config: habits(config), verify, authority })
     }
 
     /// The user that the URL names.
@@ -94,6 +97,38 @@ impl Address {
     /// The database that the URL names.
     pub fn database(&self) -> Option<&str> {
         self.config.get_dbname()
+    }
+
+    /// The same server, for nobody in particular.
+    pub fn anybody(&self) -> Self {
+        let mut address = self.clone();
+        let mut config = Config::new();
+        let old = &self.config;
+        for host in old.get_hosts() {
+            match host {
+                Host::Tcp(name) => config.host(name),
+                Host::Unix(path) => config.host_path(path),
+            };
+        }
+        for host in old.get_hostaddrs() {
+            config.hostaddr(*host);
+        }
+        for port in old.get_ports() {
+            config.port(*port);
+        }
+        if let Some(database) = old.get_dbname() {
+            config.dbname(database);
+        }
+        if let Some(options) = old.get_options() {
+            config.options(options);
+        }
+        config
+            .ssl_mode(old.get_ssl_mode())
+            .ssl_negotiation(old.get_ssl_negotiation())
+            .target_session_attrs(old.get_target_session_attrs())
+            .load_balance_hosts(old.get_load_balance_hosts());
+        address.config = habits(config);
+        address
     }
 
     /// The same server for another login.
@@ -113,8 +148,8 @@ impl Address {
     /// Where it is, without who and with what password.
     pub fn place(&self) -> String {
         let hosts = self.config.get_hosts().iter().map(|host| match host {
-            tokio_postgres::config::Host::Tcp(name) => name.clone(),
-            tokio_postgres::config::Host::Unix(path) => path.display().to_string(),
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(path) => path.display().to_string(),
         });
         let ports = self.config.get_ports();
         let port = |index: usize| *ports.get(index).or(ports.first()).unwrap_or(&5432);
@@ -148,8 +183,8 @@ impl Address {
     /// Whether everything sent may be read on the way: neither TLS required nor a way that stays on this machine.
     pub fn in_the_clear(&self) -> bool {
         let local = self.config.get_hosts().iter().all(|host| match host {
-            tokio_postgres::config::Host::Tcp(name) => matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1"),
-            tokio_postgres::config::Host::Unix(_) => true,
+            Host::Tcp(name) => matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1"),
+            Host::Unix(_) => true,
         });
         !local && self.config.get_ssl_mode() != SslMode::Require
     }

@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 use locule_core::{Code, Error, Result};
 use lru::LruCache;
 use tokio::runtime::Runtime;
@@ -18,7 +18,7 @@ use tokio_postgres::{Client, RowStream, Statement};
 use super::address::{Address, Pooler};
 use super::value::{Columns, Parameter};
 use crate::error::{of_postgres, silent};
-use crate::tx::{Row, Value};
+use crate::tx::{Owned, Row, Value};
 
 /// How long an answer, or the next part of one, is waited for. Below the usual deadline of a request, so that a database
 /// which has frozen is an error with a name and not a request that ran out of time.
@@ -94,16 +94,41 @@ impl Connection {
         self.wait(self.client.batch_execute(sql))
     }
 
-    /// Runs statements without values, and others behind them, on one journey. Gives the rows of those.
+    /// Runs statements without values, and others behind them, on one journey where that can be. Gives the rows of those.
     pub fn batch_and(&self, sql: &str, asked: &[Asked]) -> Result<Vec<Vec<tokio_postgres::Row>>> {
-        self.prepare(asked)?;
+        // What is not prepared yet may mean something only after those before it: it waits until they are done.
+        let together = asked.iter().take_while(|asked| self.is_ready(asked)).count();
+        let (together, later) = asked.split_at(together);
         let batch = async { self.client.batch_execute(sql).await.map(|()| Vec::new()) };
-        let answers = asked.iter().map(|(sql, values)| async { self.ask(sql, values).await?.try_collect().await });
+        let answers = together.iter().map(|asked| self.answer(asked));
         let all: Vec<Pin<Box<dyn Future<Output = _> + '_>>> =
             std::iter::once(Box::pin(batch) as _).chain(answers.map(|answer| Box::pin(answer) as _)).collect();
         let mut answers: Vec<Vec<tokio_postgres::Row>> = self.wait(try_join_all(all))?;
         answers.remove(0);
+        for asked in later {
+            answers.push(self.wait(self.answer(asked))?);
+        }
         Ok(answers)
+    }
+
+    async fn answer(&self, (sql, values): &Asked<'_>) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error> {
+        self.ask(sql, values).await?.try_collect().await
+    }
+
+    /// Runs statements without values, and one behind them, on one journey. Says how many rows that one changed.
+    pub fn batch_and_execute(&self, batch: &str, asked: Asked) -> Result<usize> {
+        let (sql, values) = asked;
+        if !self.is_ready(&asked) {
+            self.batch(batch)?;
+            return self.execute(sql, values);
+        }
+        let run = async {
+            let mut rows = pin!(self.ask(sql, values).await?);
+            while rows.try_next().await?.is_some() {}
+            Ok(rows.rows_affected().unwrap_or(0) as usize)
+        };
+        let ((), changed) = self.wait(try_join(self.client.batch_execute(batch), run))?;
+        Ok(changed)
     }
 
     /// Whether it is of no more use: something failed on it, or the other side has gone.
@@ -116,15 +141,9 @@ impl Connection {
         self.spoiled.set(true);
     }
 
-    /// Has statements prepared that are about to go out together.
-    fn prepare(&self, asked: &[Asked]) -> Result<()> {
-        if self.pooler == Pooler::Transaction {
-            return Ok(());
-        }
-        for (sql, values) in asked {
-            self.wait(self.prepared(sql, values))?;
-        }
-        Ok(())
+    /// Whether a statement can go out without being prepared first.
+    fn is_ready(&self, (sql, values): &Asked) -> bool {
+        self.pooler == Pooler::Transaction || self.statements.borrow().contains(&key(sql, values))
     }
 
     async fn ask(&self, sql: &str, values: &[Value<'_>]) -> Result<RowStream, tokio_postgres::Error> {
@@ -141,12 +160,11 @@ impl Connection {
     }
 
     async fn prepared(&self, sql: &str, values: &[Value<'_>]) -> Result<Statement, tokio_postgres::Error> {
-        let kinds: Vec<_> = values.iter().map(|value| Parameter(*value).kind()).collect();
-        // The same words with values of other types are another statement.
-        let key = kinds.iter().fold(sql.to_owned(), |key, kind| format!("{key} {}", kind.oid()));
+        let key = key(sql, values);
         if let Some(known) = self.statements.borrow_mut().get(&key) {
             return Ok(known.clone());
         }
+        let kinds: Vec<_> = values.iter().map(|value| Parameter(*value).kind()).collect();
         let statement = self.client.prepare_typed(sql, &kinds).await?;
         self.statements.borrow_mut().put(key, statement.clone());
         Ok(statement)
@@ -181,4 +199,30 @@ impl Connection {
             }
         })
     }
+}
+
+/// What a statement is kept under: the same words with values of other types are another statement.
+fn key(sql: &str, values: &[Value]) -> String {
+    let mut key = String::with_capacity(sql.len() + values.len());
+    key.push_str(sql);
+    key.extend(values.iter().map(|value| match value {
+        Value::Null => '0',
+        Value::Integer(_) => '1',
+        Value::Real(_) => '2',
+        Value::Text(_) => '3',
+        Value::Blob(_) => '4',
+        Value::Id(_) => '5',
+        Value::Moment(_) => '6',
+        Value::Json(_) => '7',
+        Value::Texts(_) => '8',
+        Value::List(list) => match list.first() {
+            Some(Owned::Integer(_)) => 'a',
+            Some(Owned::Real(_)) => 'b',
+            Some(Owned::Id(_)) => 'c',
+            Some(Owned::Moment(_)) => 'd',
+            Some(Owned::Json(_)) => 'e',
+            Some(Owned::Text(_) | Owned::List(_)) | None => 'f',
+        },
+    }));
+    key
 }

@@ -29,6 +29,7 @@ impl Databases {
 }
 
 impl Keep for Databases {
+    const OWN_DOOR: bool = true;
     type Door = SpaceId;
 
     fn door(&self, space: SpaceId) -> SpaceId {

@@ -115,10 +115,7 @@ impl Dialect for Postgres {
     }
 
     fn among(&self, sql: &mut Sql, values: &[Owned]) {
-        for (index, value) in values.iter().enumerate() {
-            sql.push(if index == 0 { " IN (" } else { ", " }).bind(value.clone());
-        }
-        sql.push(")");
+        sql.push(" = ANY(").bind(Owned::List(values.to_vec())).push(")");
     }
 }
 
@@ -151,10 +148,8 @@ fn one_of(sql: &mut Sql, path: &[String], values: &[Scalar]) {
     }
     sql.push("coalesce(");
     at(sql, path);
-    for (index, value) in values.iter().enumerate() {
-        sql.push(if index == 0 { " IN (" } else { ", " }).bind(Owned::Json(json(value)));
-    }
-    sql.push("), FALSE)");
+    let values = values.iter().map(|value| Owned::Json(json(value))).collect();
+    sql.push(" = ANY(").bind(Owned::List(values)).push("), FALSE)");
 }
 
 fn compare(sql: &mut Sql, path: &[String], ordering: Ordering, value: &Scalar) {

@@ -83,9 +83,10 @@ impl<'a> Keeper<'a> {
     pub fn create_database(&self, name: &str) -> Result<()> {
         if !self.has_role(name)? {
             let made = self.connection.batch(&format!(
-                "BEGIN; CREATE ROLE {name} LOGIN INHERIT PASSWORD '{}'; GRANT {} TO {name}; COMMIT;",
+                "BEGIN; CREATE ROLE {name} LOGIN INHERIT PASSWORD '{}'; GRANT {} TO {name}; GRANT {name} TO {}; COMMIT;",
                 self.server.verifier(name),
                 self.server.role("space"),
+                self.server.role("keeper"),
             ));
             self.unless_made(made, || self.has_role(name))?;
         }

@@ -14,9 +14,9 @@ use super::address::{Address, Pooler};
 use super::connection::Connection;
 use super::keeper;
 use super::server::{Login, Server};
-use crate::PostgresLayout;
 use crate::tx::Value;
 use crate::vector::encode;
+use crate::{PostgresLayout, directory};
 
 /// The version of the layout `rls` that this program makes and serves.
 pub const RLS: i64 = 1;
@@ -140,6 +140,7 @@ fn apply(connection: &Connection, server: &Server, wanted: &Wanted) -> Result<Re
         // For those who may not look into the table: a server asks before it serves.
         connection.batch(&format!("COMMENT ON SCHEMA locule IS 'Locule, layout rls, version {RLS}'"))?;
     }
+    directory::postgres::migrate::apply(connection, server.prefix())?;
     connection.batch(&named(FINISH, prefix))?;
     report.made = things(connection, prefix)?.difference(&there).cloned().collect();
     Ok(report)
@@ -366,7 +367,10 @@ fn explained(error: Error) -> Error {
         "42501" => Code::NotAllowed,
         "42P07" => Code::Conflict,
         "0A000" => Code::Invalid,
-        _ => return Error::new(error.code(), format!("The migration failed, and nothing was changed: {message}")).because(error),
+        _ => {
+            return Error::new(error.code(), format!("The migration failed, and nothing was changed: {message}"))
+                .because(error);
+        }
     };
     Error::new(code, message).because(error)
 }

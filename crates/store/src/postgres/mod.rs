@@ -2,6 +2,7 @@
 //! differs between the three; what is done with it is one.
 
 pub mod address;
+pub(crate) mod apart;
 mod bind;
 pub mod catalogue;
 pub mod connection;
@@ -9,7 +10,7 @@ mod database;
 pub mod dialect;
 mod keeper;
 mod migrate;
-mod pool;
+pub(crate) mod pool;
 mod rls;
 mod schema;
 pub mod server;
@@ -48,6 +49,9 @@ pub trait Keep: Send + Sync + 'static {
 
     /// The door to a space.
     fn door(&self, space: SpaceId) -> Self::Door;
+
+    /// Whether a door is one space's, and of no more use without it.
+    const OWN_DOOR: bool;
 
     /// A new connection through a door.
     fn open(&self, door: Self::Door) -> Result<Connection>;
@@ -112,7 +116,11 @@ impl<K: Keep> Layout for Kept<K> {
     }
 
     fn shut(&self, space: SpaceId, patience: Duration) {
-        if !self.stays.shut(space, patience) {
+        let ended = self.stays.shut(space, patience);
+        if K::OWN_DOOR {
+            self.pool.close(self.keep.door(space));
+        }
+        if !ended {
             tracing::warn!(space = %space.name(), "work under way in a space did not end in time; destroying it all the same");
         }
     }

@@ -48,6 +48,7 @@ impl Rows {
 }
 
 impl Keep for Rows {
+    const OWN_DOOR: bool = false;
     type Door = ();
 
     fn door(&self, _: SpaceId) {}

@@ -80,6 +80,11 @@ impl Server {
         &self.prefix
     }
 
+    /// What stands between.
+    pub fn pooler(&self) -> Pooler {
+        self.pooler
+    }
+
     /// Where it is.
     pub fn address(&self) -> &Address {
         &self.address

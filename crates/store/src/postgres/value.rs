@@ -8,7 +8,7 @@ use locule_core::{Error, Result};
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
 use crate::error::corrupt;
-use crate::tx::{Row, Value};
+use crate::tx::{Owned, Row, Value};
 
 type Source = Box<dyn StdError + Sync + Send>;
 
@@ -32,6 +32,14 @@ impl Parameter<'_> {
             Value::Moment(_) => Type::TIMESTAMPTZ,
             Value::Json(_) => Type::JSONB,
             Value::Texts(_) => Type::TEXT_ARRAY,
+            Value::List(list) => match list.first() {
+                Some(Owned::Integer(_)) => Type::INT8_ARRAY,
+                Some(Owned::Real(_)) => Type::FLOAT8_ARRAY,
+                Some(Owned::Id(_)) => Type::UUID_ARRAY,
+                Some(Owned::Moment(_)) => Type::TIMESTAMPTZ_ARRAY,
+                Some(Owned::Json(_)) => Type::JSONB_ARRAY,
+                Some(Owned::Text(_) | Owned::List(_)) | None => Type::TEXT_ARRAY,
+            },
         }
     }
 }
@@ -51,6 +59,10 @@ impl ToSql for Parameter<'_> {
                 out.put_slice(json.as_bytes());
             }
             Value::Texts(texts) => return texts.to_sql(kind, out),
+            Value::List(list) => {
+                let items: Vec<_> = list.iter().map(|item| Parameter(item.borrow())).collect();
+                return items.to_sql(kind, out);
+            }
         }
         Ok(IsNull::No)
     }

@@ -10,6 +10,7 @@ use rusqlite::{CachedStatement, Connection};
 use super::dialect::Sqlite;
 use super::pool::{Lent, Turn};
 use crate::error::{corrupt, of_sqlite};
+use crate::group::Bearer;
 use crate::tx::{Dialect, Row, Tx, Value};
 
 /// A transaction. What it borrowed goes back when it is dropped, rolled back.
@@ -54,23 +55,8 @@ impl Bound {
 
     /// BEGIN, COMMIT and ROLLBACK, prepared like any other statement.
     fn control(&self, sql: &str) -> Result<()> {
-        let mut statement = self.prepare(sql)?;
-        statement.raw_execute().map_err(|error| self.failed(error))?;
+        execute(&self.connection, sql, &[]).map_err(|error| self.failed(error))?;
         Ok(())
-    }
-
-    fn prepare(&self, sql: &str) -> Result<CachedStatement<'_>> {
-        self.connection.prepare_cached(sql).map_err(|error| self.failed(error))
-    }
-
-    fn bind(&self, sql: &str, values: &[Value]) -> Result<CachedStatement<'_>> {
-        self.touched.set(true);
-        let mut statement = self.prepare(sql)?;
-        for (index, value) in values.iter().enumerate() {
-            debug_assert!(places_in_order(&statement, index), "`${}` is not place {} of: {sql}", index + 1, index + 1);
-            statement.raw_bind_parameter(index + 1, value).map_err(|error| self.failed(error))?;
-        }
-        Ok(statement)
     }
 
     /// A connection on which something failed is not used again: SQLCipher's page state may be stale.
@@ -83,24 +69,15 @@ impl Bound {
     }
 }
 
-/// `$1` is a name to SQLite, numbered by its first appearance.
-fn places_in_order(statement: &CachedStatement, index: usize) -> bool {
-    statement.parameter_index(&format!("${}", index + 1)).ok().flatten() == Some(index + 1)
-}
-
 impl Tx for Bound {
     fn execute(&self, sql: &str, values: &[Value]) -> Result<usize> {
-        let mut statement = self.bind(sql, values)?;
-        statement.raw_execute().map_err(|error| self.failed(error))
+        self.touched.set(true);
+        execute(&self.connection, sql, values).map_err(|error| self.failed(error))
     }
 
     fn query(&self, sql: &str, values: &[Value], each: &mut dyn FnMut(&dyn Row) -> Result<()>) -> Result<()> {
-        let mut statement = self.bind(sql, values)?;
-        let mut rows = statement.raw_query();
-        while let Some(row) = rows.next().map_err(|error| self.failed(error))? {
-            each(&Columns(row))?;
-        }
-        Ok(())
+        self.touched.set(true);
+        query(&self.connection, sql, values, each, |error| self.failed(error))
     }
 
     fn commit(&self) -> Result<()> {
@@ -135,6 +112,98 @@ impl Drop for Bound {
     }
 }
 
+fn bind<'a>(connection: &'a Connection, sql: &str, values: &[Value]) -> rusqlite::Result<CachedStatement<'a>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    for (index, value) in values.iter().enumerate() {
+        debug_assert!(places_in_order(&statement, index), "`${}` is not place {} of: {sql}", index + 1, index + 1);
+        statement.raw_bind_parameter(index + 1, value)?;
+    }
+    Ok(statement)
+}
+
+fn execute(connection: &Connection, sql: &str, values: &[Value]) -> rusqlite::Result<usize> {
+    bind(connection, sql, values)?.raw_execute()
+}
+
+fn query(
+    connection: &Connection,
+    sql: &str,
+    values: &[Value],
+    each: &mut dyn FnMut(&dyn Row) -> Result<()>,
+    failed: impl Fn(rusqlite::Error) -> Error,
+) -> Result<()> {
+    let mut statement = bind(connection, sql, values).map_err(&failed)?;
+    let mut rows = statement.raw_query();
+    while let Some(row) = rows.next().map_err(&failed)? {
+        each(&Columns(row))?;
+    }
+    Ok(())
+}
+
+/// `$1` is a name to SQLite, numbered by its first appearance.
+fn places_in_order(statement: &CachedStatement, index: usize) -> bool {
+    statement.parameter_index(&format!("${}", index + 1)).ok().flatten() == Some(index + 1)
+}
+
+/// A connection to what belongs to no space: the directory. Those who use it share its transaction and do not end it.
+pub struct Apart(pub Connection);
+
+impl Tx for Apart {
+    fn execute(&self, sql: &str, values: &[Value]) -> Result<usize> {
+        execute(&self.0, sql, values).map_err(of_sqlite)
+    }
+
+    fn query(&self, sql: &str, values: &[Value], each: &mut dyn FnMut(&dyn Row) -> Result<()>) -> Result<()> {
+        query(&self.0, sql, values, each, of_sqlite)
+    }
+
+    fn commit(&self) -> Result<()> {
+        Err(Error::internal("the transaction is not ours alone"))
+    }
+
+    fn renew(&self) -> Result<()> {
+        Err(Error::internal("the transaction is not ours alone"))
+    }
+
+    fn untouched(&self) -> bool {
+        false
+    }
+
+    fn dialect(&self) -> &'static dyn Dialect {
+        &Sqlite
+    }
+}
+
+impl Bearer for Apart {
+    fn begin(&self) -> Result<()> {
+        batch(&self.0, "BEGIN IMMEDIATE")
+    }
+
+    fn commit(&self) -> Result<()> {
+        batch(&self.0, "COMMIT")
+    }
+
+    fn mark(&self) -> Result<()> {
+        batch(&self.0, "SAVEPOINT job")
+    }
+
+    fn keep(&self) -> Result<()> {
+        batch(&self.0, "RELEASE job")
+    }
+
+    fn undo(&self) -> Result<()> {
+        batch(&self.0, "ROLLBACK TO job; RELEASE job")
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.is_autocommit()
+    }
+
+    fn tx(&self) -> &dyn Tx {
+        self
+    }
+}
+
 impl ToSql for Value<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(match self {
@@ -146,6 +215,7 @@ impl ToSql for Value<'_> {
             Value::Id(id) => ValueRef::Blob(*id),
             Value::Moment(moment) => ValueRef::Integer(moment.as_microsecond()),
             Value::Json(json) => ValueRef::Text(json.as_bytes()),
+            Value::List(_) => return Err(rusqlite::Error::ToSqlConversionFailure("SQLite has no arrays".into())),
             Value::Texts(texts) => {
                 let list = serde_json::to_string(texts)
                     .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;

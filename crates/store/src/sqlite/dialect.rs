@@ -142,7 +142,8 @@ fn json(value: &Owned) -> serde_json::Value {
         Owned::Text(text) => text.as_str().into(),
         Owned::Id(id) => data_encoding::HEXLOWER.encode(id).into(),
         Owned::Moment(moment) => moment.as_microsecond().into(),
-        Owned::Json(json) => json.as_str().into(),
+        Owned::Json(text) => text.as_str().into(),
+        Owned::List(list) => list.iter().map(json).collect(),
     }
 }
 

@@ -155,7 +155,7 @@ impl Layout for FileLayout {
     }
 
     fn destroy(&self, space: SpaceId) -> Result<Destroyed> {
-        let key = self.home.keys.destroy(space).map_err(of_disk)?;
+        let key = self.home.keys.destroy(space)?;
         let mut files = 0;
         for path in self.home.files(space).map_err(of_disk)? {
             files += usize::from(files::remove(&path).map_err(of_disk)?);
@@ -168,10 +168,10 @@ impl Layout for FileLayout {
 
     fn residue(&self, space: SpaceId) -> Vec<String> {
         // Where it cannot be looked, something may be left.
-        let look = |found: io::Result<Vec<PathBuf>>, path: PathBuf| found.unwrap_or_else(|_| vec![path]);
-        let mut places = look(self.home.files(space), self.home.paths.space(space));
-        places.extend(look(self.home.keys.files(space), self.home.keys.path(space)));
-        places.iter().map(|path| path.display().to_string()).collect()
+        let files = self.home.files(space).unwrap_or_else(|_| vec![self.home.paths.space(space)]);
+        let mut places: Vec<_> = files.iter().map(|path| path.display().to_string()).collect();
+        places.extend(self.home.keys.residue(space));
+        places
     }
 
     fn whereabouts(&self, space: SpaceId) -> String {

@@ -97,7 +97,9 @@ fn p02_no_login_of_ours_gets_around(place: &Place) {
 }
 
 fn p03_nobody_switches_it_off(place: &Place) {
-    for who in [Who::Server("bob"), Who::Rest("bob"), Who::Anon, Who::Service, Who::Login("api"), Who::Login("directory")] {
+    for who in
+        [Who::Server("bob"), Who::Rest("bob"), Who::Anon, Who::Service, Who::Login("api"), Who::Login("directory")]
+    {
         denied(place, who, "ALTER TABLE memories DISABLE ROW LEVEL SECURITY");
         denied(place, who, &format!("SET LOCAL ROLE {}", place.role("owner")));
     }
@@ -106,7 +108,8 @@ fn p03_nobody_switches_it_off(place: &Place) {
 fn p04_no_function_lends_what_anybody_may_not(place: &Place) {
     let lending = "SELECT count(*) FROM pg_proc WHERE pronamespace = 'locule'::regnamespace AND prosecdef";
     assert_eq!(place.root(lending), "4");
-    let to_all = "SELECT string_agg(proname, ' ') FROM pg_proc, aclexplode(coalesce(proacl, acldefault('f', proowner))) AS acl
+    let to_all =
+        "SELECT string_agg(proname, ' ') FROM pg_proc, aclexplode(coalesce(proacl, acldefault('f', proowner))) AS acl
          WHERE pronamespace = 'locule'::regnamespace AND acl.grantee = 0";
     assert_eq!(place.root(to_all), "");
     for who in [Who::Anon, Who::Server("bob"), Who::Rest("bob")] {
@@ -273,7 +276,8 @@ fn p21_there_is_nowhere_to_leave_a_table(place: &Place) {
 }
 
 fn p22_p23_who_was_never_told_or_is_no_more_is_nobody(place: &Place) {
-    let never = format!("SET SESSION AUTHORIZATION {}; BEGIN; SET LOCAL ROLE {};", place.role("api"), place.role("user"));
+    let never =
+        format!("SET SESSION AUTHORIZATION {}; BEGIN; SET LOCAL ROLE {};", place.role("api"), place.role("user"));
     let asked = "SELECT locule.caller() IS NULL, count(*) FROM memories;";
     assert_eq!(place.script(&format!("{never} {asked}")), Ok("t|0".to_owned()));
     let no_more = format!("{} COMMIT; {}", place.begin(Who::Server("alice")), never.replace(';', ";\n"));
@@ -314,14 +318,19 @@ fn p25_p26_every_policy_checks_what_it_writes(place: &Place) {
         denied(
             place,
             Who::Server("bob"),
-            &format!("INSERT INTO memories (user_id, number, id, memory, hash) VALUES ({user_id}, 9, gen_random_uuid(), 'x', 'x')"),
+            &format!(
+                "INSERT INTO memories (user_id, number, id, memory, hash) VALUES ({user_id}, 9, gen_random_uuid(), 'x', 'x')"
+            ),
         );
     }
     denied(place, Who::Server("bob"), "UPDATE memories SET user_id = 'alice'");
 }
 
 fn p28_who_is_nobody_owns_nothing(place: &Place) {
-    place.commit(Who::Service, "INSERT INTO memories (user_id, agent_id, memory) VALUES (NULL, 'chef', 'Salt the water')");
+    place.commit(
+        Who::Service,
+        "INSERT INTO memories (user_id, agent_id, memory) VALUES (NULL, 'chef', 'Salt the water')",
+    );
     denied(place, Who::Anon, "SELECT * FROM memories");
     let user = place.role("user");
     assert_eq!(place.see(Who::Claims(&user, "{}"), "SELECT count(*) FROM memories"), "0");
@@ -335,15 +344,25 @@ fn p28_who_is_nobody_owns_nothing(place: &Place) {
     }
     let ownerless = place.ask(Who::Service, "INSERT INTO memories (user_id, run_id, memory) VALUES (NULL, 'r', 'x')");
     assert_eq!(ownerless, Err("23514".to_owned()));
-    place.commit(Who::Service, "DELETE FROM memories WHERE user_id IS NULL; DELETE FROM memory_history WHERE user_id IS NULL");
+    place.commit(
+        Who::Service,
+        "DELETE FROM memories WHERE user_id IS NULL; DELETE FROM memory_history WHERE user_id IS NULL",
+    );
 }
 
 fn p31_no_table_has_children(place: &Place) {
-    assert_eq!(place.root("SELECT count(*) FROM pg_inherits WHERE inhparent IN (SELECT oid FROM pg_class WHERE relkind IN ('r', 'p'))"), "0");
+    assert_eq!(
+        place.root(
+            "SELECT count(*) FROM pg_inherits WHERE inhparent IN (SELECT oid FROM pg_class WHERE relkind IN ('r', 'p'))"
+        ),
+        "0"
+    );
 }
 
 fn p32_nobody_may_more_than_rows(place: &Place) {
-    for who in [Who::Server("bob"), Who::Rest("bob"), Who::Anon, Who::Service, Who::Login("api"), Who::Login("directory")] {
+    for who in
+        [Who::Server("bob"), Who::Rest("bob"), Who::Anon, Who::Service, Who::Login("api"), Who::Login("directory")]
+    {
         for table in TABLES {
             denied(place, who, &format!("TRUNCATE {table}"));
         }
@@ -387,7 +406,9 @@ fn p35_the_older_setting_is_not_believed(place: &Place) {
     assert_eq!(place.script(&bob), Ok("bob".to_owned()));
     // The server empties it with the same statement that says who asks.
     let server = place.begin(Who::Server("bob"));
-    let stale = format!("SELECT set_config('request.jwt.claim.sub', 'alice', false) \\g /dev/null\n{server} SELECT user_id FROM memories;");
+    let stale = format!(
+        "SELECT set_config('request.jwt.claim.sub', 'alice', false) \\g /dev/null\n{server} SELECT user_id FROM memories;"
+    );
     assert_eq!(place.script(&stale), Ok("bob".to_owned()));
 }
 
@@ -553,7 +574,10 @@ fn a_foreign_row_is_not_there(place: &Place) {
     for table in ["memory_vectors", "space_state", "space_audit", "memory_relationships"] {
         let seen = format!("SELECT count(*) FROM {table} WHERE user_id = 'alice'");
         assert_eq!(place.see(Who::Server("bob"), &seen), "0", "{table}");
-        assert_eq!(place.see(Who::Server("bob"), &format!("DELETE FROM {table} WHERE user_id = 'alice' RETURNING 1")), "");
+        assert_eq!(
+            place.see(Who::Server("bob"), &format!("DELETE FROM {table} WHERE user_id = 'alice' RETURNING 1")),
+            ""
+        );
     }
     assert_eq!(place.root("SELECT count(*) FROM memories WHERE user_id = 'alice'"), "1");
 }
@@ -590,11 +614,15 @@ fn a_denial_outlives_what_was_denied(place: &Place) {
 }
 
 fn erased_is_gone(place: &Place) {
-    place.commit(Who::Rest("dora"), "INSERT INTO memories (memory, metadata) VALUES ('MARKER one', '{\"a\": \"MARKER\"}')");
+    place.commit(
+        Who::Rest("dora"),
+        "INSERT INTO memories (memory, metadata) VALUES ('MARKER one', '{\"a\": \"MARKER\"}')",
+    );
     place.commit(Who::Rest("dora"), "UPDATE memories SET memory = 'MARKER two'");
     place.root("INSERT INTO locule.upgrade_rejects (user_id, relation, reason, content) VALUES ('dora', 'x', 'x', '\"MARKER\"')");
     assert!(dump(place, &[]).unwrap().contains("MARKER"));
-    for table in ["memory_relationships", "memory_vectors", "memory_history", "space_audit", "memories", "space_state"] {
+    for table in ["memory_relationships", "memory_vectors", "memory_history", "space_audit", "memories", "space_state"]
+    {
         place.commit(Who::Server("dora"), &format!("DELETE FROM {table}"));
     }
     place.commit(Who::Server("dora"), "DELETE FROM locule.upgrade_rejects");
@@ -611,8 +639,12 @@ fn a_minority_finds_all_it_has(place: &Place) {
          INSERT INTO memory_vectors (number, embedding) SELECT n, '\\x003c' FROM generate_series(1, 3000) n",
     );
     place.root("ANALYZE");
-    assert_eq!(place.see(Who::Server("alice"), "SELECT number, embedding FROM memory_vectors ORDER BY number"), "1|\\x003c");
-    let plan = place.see(Who::Server("alice"), "EXPLAIN (COSTS OFF) SELECT number, embedding FROM memory_vectors ORDER BY number");
+    assert_eq!(
+        place.see(Who::Server("alice"), "SELECT number, embedding FROM memory_vectors ORDER BY number"),
+        "1|\\x003c"
+    );
+    let plan = place
+        .see(Who::Server("alice"), "EXPLAIN (COSTS OFF) SELECT number, embedding FROM memory_vectors ORDER BY number");
     assert!(plan.contains("memory_vectors_pkey"), "{plan}");
     let over_all = "SELECT count(*) FROM pg_class JOIN pg_am ON pg_am.oid = relam WHERE amname IN ('hnsw', 'ivfflat')";
     assert_eq!(place.root(over_all), "0");

@@ -84,7 +84,10 @@ impl Place {
     /// One that is set up, with a memory of Alice's that says `SECRET` and one of Bob's.
     pub fn inhabited(flavour: Flavour) -> Place {
         let place = Place::new(flavour);
-        place.commit(Who::Rest("alice"), "INSERT INTO memories (memory, categories) VALUES ('SECRET of Alice', '{tea}')");
+        place.commit(
+            Who::Rest("alice"),
+            "INSERT INTO memories (memory, categories) VALUES ('SECRET of Alice', '{tea}')",
+        );
         place.commit(
             Who::Server("alice"),
             "INSERT INTO memory_vectors (number, embedding) VALUES (1, '\\x003c');

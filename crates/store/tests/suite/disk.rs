@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::house::{House, Layout, code, embed, traces};
 
-for_each_layout! {
+for_each_file_layout! {
     on_a_full_disk_nothing_is_stored_and_reading_and_erasing_work
 }
 

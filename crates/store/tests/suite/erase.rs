@@ -10,13 +10,16 @@ use locule_core::{Code, Erasure};
 use crate::house::{ENCRYPTED, House, Layout, PLAIN, User, code, copy, embed, files, model, noon, ready, traces};
 
 for_each_layout! {
+    an_erasure_may_be_repeated
+    what_runs_during_an_erasure_ends_before_it_or_is_refused
+    the_trail_stays_whole_and_names_nobody_erased
+}
+
+for_each_file_layout! {
     after_an_erasure_nothing_of_the_person_is_left
     an_erasure_cut_short_at_any_step_is_finished_at_the_next_start
-    an_erasure_may_be_repeated
     who_comes_back_gets_another_space
-    what_runs_during_an_erasure_ends_before_it_or_is_refused
     a_second_name_left_by_a_crash_goes_too
-    the_trail_stays_whole_and_names_nobody_erased
     a_first_write_racing_an_erasure_leaves_no_file
 }
 
@@ -140,7 +143,7 @@ fn an_erasure_may_be_repeated(layout: &Layout) {
     let (erasure, closed) = close_the_door(house.alice());
     let first = house.store.spaces.destroy(&erasure, &closed).unwrap();
     let second = house.store.spaces.destroy(&erasure, &closed).unwrap();
-    assert!(first.key && first.files >= 1);
+    assert!(first.key == layout.postgres.is_none() && first.files >= 1);
     assert_eq!((second.key, second.files), (false, 0));
     assert_eq!(code(house.alice().reading()), Some(Code::Busy));
     house.alice().erase().unwrap();
@@ -210,7 +213,7 @@ fn what_runs_during_an_erasure_ends_before_it_or_is_refused(layout: &Layout) {
                     })
                 })
                 .collect();
-            while house.store.spaces.held().0 < 4 {
+            while house.store.spaces.held().0 < 2 {
                 std::thread::yield_now();
             }
             house.alice().erase().unwrap();

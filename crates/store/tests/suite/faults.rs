@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use crate::house::{DIMENSION, Dice, ENCRYPTED, House, Layout, PLAIN, User, code, copy, embed, model, request};
 
-for_each_layout! {
+for_each_file_layout! {
     a_missing_file_is_damage_and_not_a_new_user
     a_missing_or_damaged_key_is_damage
     a_truncated_file_is_damage

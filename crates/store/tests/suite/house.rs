@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::Timestamp;
 use locule_core::auth::{Principal, trusted};
@@ -14,17 +15,24 @@ use locule_core::id::{Identity, Issuer, MemoryId, SpaceId, Subject};
 use locule_core::memory::{Added, Hit, ListQuery, Memory, NewMemory};
 use locule_core::policy::Act;
 use locule_core::{Code, Erasure, Gate, Operator, Provision, Read, Request, Result, Scope, Target, Write};
+use locule_store::postgres::{Address, Pooler, Prefix};
 use locule_store::vector::encode;
-use locule_store::{Durability, Find, Model, Options, Reader, Ready, Store, Writer};
+use locule_store::{Durability, Find, Keeping, Model, Options, Postgres, PostgresLayout, Reader, Ready, Store, Writer};
+use locule_testbed::{Database, Flavour, Postgres as Cluster};
 use tempfile::TempDir;
 
 /// One way of keeping spaces apart.
 pub struct Layout {
     pub encrypted: bool,
+    /// In PostgreSQL, if so.
+    pub postgres: Option<PostgresLayout>,
 }
 
-pub const ENCRYPTED: Layout = Layout { encrypted: true };
-pub const PLAIN: Layout = Layout { encrypted: false };
+pub const ENCRYPTED: Layout = Layout { encrypted: true, postgres: None };
+pub const PLAIN: Layout = Layout { encrypted: false, postgres: None };
+pub const RLS: Layout = Layout { encrypted: true, postgres: Some(PostgresLayout::Rls) };
+pub const SCHEMA: Layout = Layout { encrypted: true, postgres: Some(PostgresLayout::Schema) };
+pub const DATABASE: Layout = Layout { encrypted: true, postgres: Some(PostgresLayout::Database) };
 
 pub const DIMENSION: usize = 16;
 
@@ -41,6 +49,8 @@ pub struct House {
     process: Option<Process>,
     pub options: Options,
     pub clock: ManualClock,
+    /// Where the spaces are, if in PostgreSQL.
+    pub database: Option<Database<'static>>,
     _root: Option<TempDir>,
 }
 
@@ -72,10 +82,11 @@ impl House {
     pub fn at(data: PathBuf, layout: &Layout, change: impl FnOnce(&mut Options)) -> House {
         let mut options = Options::at(data);
         options.encrypted = layout.encrypted;
+        let database = layout.postgres.map(|layout| postgres(&mut options, layout));
         change(&mut options);
         let clock = ManualClock::at(noon());
         let process = Process::open(&options, &clock).unwrap();
-        House { process: Some(process), options, clock, _root: None }
+        House { process: Some(process), options, clock, database, _root: None }
     }
 
     pub fn data(&self) -> &Path {
@@ -116,6 +127,18 @@ impl Deref for House {
     fn deref(&self) -> &Process {
         self.process.as_ref().expect("the house is open")
     }
+}
+
+/// A database of its own for an installation, with roles of its own, set up as an operator would.
+fn postgres(options: &mut Options, layout: PostgresLayout) -> Database<'static> {
+    static HOUSES: AtomicUsize = AtomicUsize::new(0);
+    let database = Cluster::shared(Flavour::Debian15).fresh_database();
+    let admin = Address::parse(&database.url()).unwrap();
+    let prefix = Prefix::parse(&format!("house{}", HOUSES.fetch_add(1, Ordering::Relaxed))).unwrap();
+    let kept = Postgres { layout, address: admin.anybody(), pooler: Pooler::None, prefix, connections_max: 16 };
+    options.keeping = Keeping::Postgres(kept);
+    locule_store::migrate(options, &admin, None, &Sources::system()).unwrap();
+    database
 }
 
 /// One program on the data.

@@ -19,6 +19,42 @@ macro_rules! for_each_layout {
                 super::$rule(&crate::house::PLAIN);
             })*
         }
+        mod rls {
+            $(#[test]
+            fn $rule() {
+                super::$rule(&crate::house::RLS);
+            })*
+        }
+        mod schema {
+            $(#[test]
+            fn $rule() {
+                super::$rule(&crate::house::SCHEMA);
+            })*
+        }
+        mod database {
+            $(#[test]
+            fn $rule() {
+                super::$rule(&crate::house::DATABASE);
+            })*
+        }
+    };
+}
+
+/// Makes a test of each rule for each layout that keeps files: for rules about the files themselves.
+macro_rules! for_each_file_layout {
+    ($($rule:ident)*) => {
+        mod encrypted {
+            $(#[test]
+            fn $rule() {
+                super::$rule(&crate::house::ENCRYPTED);
+            })*
+        }
+        mod plain {
+            $(#[test]
+            fn $rule() {
+                super::$rule(&crate::house::PLAIN);
+            })*
+        }
     };
 }
 

@@ -2,6 +2,8 @@
 
 use locule_core::Code;
 
+use locule_store::Keeping;
+
 use crate::house::{ENCRYPTED, House, Layout, child, embed, given_data};
 
 for_each_layout! {
@@ -15,6 +17,9 @@ const FEWEST: usize = 8;
 fn many_users_share_few_connections(layout: &Layout) {
     let house = House::quick(layout, |options| {
         options.connection_bytes = 0;
+        if let Keeping::Postgres(kept) = &mut options.keeping {
+            kept.connections_max = FEWEST;
+        }
         options.vector_bytes = 10_000;
     });
     let names: Vec<String> = (0..50).map(|n| format!("user-{n}")).collect();

@@ -1,7 +1,7 @@
 //! A PostgreSQL cluster.
 
 mod database;
-mod psql;
+pub(crate) mod psql;
 mod setup;
 mod template;
 
@@ -20,8 +20,8 @@ pub use self::database::Database;
 pub use self::setup::{Flavour, Setup};
 use crate::address::{quoted, secret, url};
 use crate::fail::OrFail;
+use crate::port;
 use crate::service::Service;
-use crate::{port, process};
 
 /// A PostgreSQL cluster of one's own, on 127.0.0.1. It listens when `start` returns, and is gone with this value.
 ///
@@ -38,7 +38,7 @@ impl Postgres {
     /// Starts one: a [`Flavour`], or a [`Setup`] for more than that.
     pub fn start(setup: impl Into<Setup>) -> Postgres {
         let setup = setup.into();
-        let service = Service::new("postgres");
+        let service = Service::placed("postgres", setup.on_disk);
         let data = service.directory().join("data");
         template::copy(setup.flavour, &service, &data);
         let settings = setup.file() + &own_settings(&service);
@@ -46,7 +46,11 @@ impl Postgres {
 
         let (port, password, databases) = (AtomicU16::new(0), secret(), AtomicU32::new(0));
         let postgres = Postgres { service, setup, port, password, databases };
-        postgres.launch_on_a_free_port();
+        port::claim(|port| {
+            append(&postgres.data_dir().join("postgresql.conf"), &format!("port = {port}\n"));
+            postgres.port.store(port, Ordering::Relaxed);
+            postgres.launch()
+        });
         postgres.psql(&format!("ALTER ROLE postgres PASSWORD '{}'", postgres.password));
         postgres
     }
@@ -199,45 +203,20 @@ impl Postgres {
 
     /// Starts again what was stopped or killed: the same port, the same data.
     pub fn start_again(&self) {
-        self.launch().or_fail(format_args!("starting again:\n{}", self.log()));
-    }
-
-    fn launch_on_a_free_port(&self) {
-        // Somebody may take the port between the look and the start.
-        for _ in 0..5 {
-            let free = port::free();
-            append(&self.data_dir().join("postgresql.conf"), &format!("port = {free}\n"));
-            self.port.store(free, Ordering::Relaxed);
-            if self.launch().is_ok() {
-                return;
-            }
-            self.log()
-                .contains("Address already in use")
-                .then_some(())
-                .or_fail(format_args!("postgres did not start:\n{}", self.log()));
-        }
-        None.or_fail("postgres found no port")
+        self.launch().or_fail("starting again");
     }
 
     /// Starts the server and waits until it says it is ready.
     fn launch(&self) -> Result<(), String> {
         let mut command = self.service.command(&self.programs().join("postgres"));
         command.arg("-D").arg(self.data_dir());
-        self.service.launch(command);
-
-        // A server that was killed has left its own file, which also says "ready".
-        let pid = self.service.pid().map(|pid| pid.to_string());
-        let is_ready = || {
+        self.service.launch(command, READY, |_| {
+            // A server that was killed has left its own file, which also says "ready".
+            let pid = self.service.pid().map(|pid| pid.to_string());
             let file = fs::read_to_string(self.lock_file()).unwrap_or_default();
             let mut lines = file.lines().map(str::trim);
             lines.next() == pid.as_deref() && lines.nth(6) == Some("ready")
-        };
-        process::wait(READY, || is_ready() || !self.is_running());
-        if self.is_running() && is_ready() {
-            return Ok(());
-        }
-        self.service.kill();
-        Err("it did not become ready".to_owned())
+        })
     }
 
     fn lock_file(&self) -> PathBuf {
@@ -247,14 +226,18 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // Frozen processes do not hear; and one that is killed leaves a segment of System V shared memory for good.
+        // Frozen processes do not hear.
         self.service.thaw();
         self.service.stop(Signal::SIGQUIT, Duration::from_secs(5));
-        if let Ok(lock) = fs::read_to_string(self.lock_file())
-            && let Some(segment) = lock.lines().nth(6).and_then(|line| line.split_whitespace().nth(1))
-        {
-            let _ = Command::new("ipcrm").args(["-m", segment]).stderr(Stdio::null()).status();
-        }
+        forget_shared_memory(&self.data_dir());
+    }
+}
+
+/// A server that was killed leaves a segment of System V shared memory, which would stay until the machine is restarted.
+pub(crate) fn forget_shared_memory(data: &Path) {
+    let lock = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
+    if let Some(segment) = lock.lines().nth(6).and_then(|line| line.split_whitespace().nth(1)) {
+        let _ = Command::new("ipcrm").args(["-m", segment]).stderr(Stdio::null()).status();
     }
 }
 

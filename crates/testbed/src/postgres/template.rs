@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::setup::Flavour;
 use crate::fail::OrFail;
+use crate::run::run;
 use crate::service::Service;
 use crate::{account, place};
 
@@ -25,23 +26,31 @@ host replication all 127.0.0.1/32 scram-sha-256
 
 /// Puts an empty cluster at `data`, in the directory of `service`.
 pub fn copy(flavour: Flavour, service: &Service, data: &Path) {
-    let kept = kept(flavour, service);
-    duplicate(&kept, data);
-}
-
-fn kept(flavour: Flavour, service: &Service) -> PathBuf {
     // Tests start side by side; one of them makes the template.
     static MAKING: Mutex<()> = Mutex::new(());
-    let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
-
-    let path = place::folder().join(format!("template-{}-{}", version(flavour), account::uid()));
-    if !path.exists() {
-        make(flavour, service, &path);
-    }
-    path
+    let making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    let name = format!("template-{}-{}", version(flavour), account::uid());
+    let kept = place::folder().join(&name);
+    // Kept for this run alone if the checkout may only be read.
+    let own = run().directory(true).join(&name);
+    let template = match [&kept, &own].into_iter().find(|path| path.exists()) {
+        Some(path) => path,
+        None => {
+            let fresh = make(flavour, service);
+            let path = if keep(&fresh, &kept).is_ok() { &kept } else { &own };
+            if path == &own {
+                duplicate(&fresh, &own).or_fail("keeping an empty cluster");
+            }
+            let _ = fs::remove_dir_all(&fresh);
+            path
+        }
+    };
+    drop(making);
+    duplicate(template, data).or_fail("copying an empty cluster");
 }
 
-fn make(flavour: Flavour, service: &Service, path: &Path) {
+/// An empty cluster, in the directory of a service.
+fn make(flavour: Flavour, service: &Service) -> PathBuf {
     let fresh = service.directory().join("template");
     let arguments = ["-D".into(), fresh.clone().into_os_string()].into_iter();
     let rest = ["--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"];
@@ -49,22 +58,24 @@ fn make(flavour: Flavour, service: &Service, path: &Path) {
     service.complete(&flavour.programs().join("initdb"), &arguments);
     // The file is there and stays its owner's.
     fs::write(fresh.join("pg_hba.conf"), HBA).or_fail("writing pg_hba.conf");
+    fresh
+}
 
-    fs::create_dir_all(place::folder()).or_fail("making target/testbed");
-    let beside = path.with_extension(std::process::id().to_string());
-    duplicate(&fresh, &beside);
-    // Whole or not at all; if another program was faster, its own serves as well.
-    if fs::rename(&beside, path).is_err() {
-        let _ = fs::remove_dir_all(&beside);
-    }
-    let _ = fs::remove_dir_all(&fresh);
-    path.exists().then_some(()).or_fail(format_args!("{} was not made", path.display()));
+/// Whole or not at all. If another program was faster, its own serves as well.
+fn keep(fresh: &Path, kept: &Path) -> Result<(), String> {
+    fs::create_dir_all(place::folder()).map_err(|error| error.to_string())?;
+    let beside = kept.with_extension(format!("{}.new", std::process::id()));
+    let copied = duplicate(fresh, &beside);
+    let _ = fs::rename(&beside, kept);
+    let _ = fs::remove_dir_all(&beside);
+    if kept.exists() { Ok(()) } else { copied.and(Err("it was not renamed".to_owned())) }
 }
 
 /// With owners and modes, which PostgreSQL insists on.
-fn duplicate(from: &Path, to: &Path) {
-    let status = Command::new("cp").arg("-a").arg("--reflink=auto").arg(from).arg(to).status().or_fail("running cp");
-    status.success().then_some(()).or_fail(format_args!("copying {} to {}", from.display(), to.display()));
+fn duplicate(from: &Path, to: &Path) -> Result<(), String> {
+    let mut copy = Command::new("cp");
+    let output = copy.args(["-a", "--reflink=auto"]).arg(from).arg(to).output().map_err(|error| error.to_string())?;
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
 /// As "15.20": another one may have another catalogue.

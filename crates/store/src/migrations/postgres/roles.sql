@@ -35,7 +35,7 @@ BEGIN
         ('{prefix}_directory', 'LOGIN NOINHERIT', true, false),
         -- It makes schemas, databases and their roles for spaces, and only the layouts of those names have need of it: until
         -- PostgreSQL 16, CREATEROLE is the right to become anybody but a superuser.
-        ('{prefix}_keeper', 'LOGIN NOINHERIT CREATEDB CREATEROLE', current_setting('locule.with_keeper', true) = 'on', false),
+        ('{prefix}_keeper', 'LOGIN INHERIT CREATEDB CREATEROLE', current_setting('locule.with_keeper', true) = 'on', false),
         -- What the logins of spaces' databases have in common.
         ('{prefix}_space', 'NOLOGIN NOINHERIT', current_setting('locule.with_keeper', true) = 'on', false),
         ('{prefix}_backup', 'NOLOGIN NOINHERIT BYPASSRLS', true, false),

@@ -1,0 +1,134 @@
+//! Whether anything has changed: one question to the database serves all who ask it at the same time.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use locule_core::{Error, Result};
+
+use crate::group::again;
+
+/// What the directory is marked with, as long as no answer changes. One it had before is never had again.
+pub type Mark = [u8; 16];
+
+/// The looks at the mark, one after the other.
+pub struct Checks {
+    state: Mutex<State>,
+    ended: Condvar,
+    look: Box<dyn Fn() -> Result<Mark> + Send + Sync>,
+}
+
+/// Looks are numbered 1, 2, 3 … in the order in which they begin.
+struct State {
+    begun: u64,
+    ended: u64,
+    outcome: Result<Mark>,
+}
+
+impl Checks {
+    /// Looks as `look` does.
+    pub fn new(look: Box<dyn Fn() -> Result<Mark> + Send + Sync>) -> Self {
+        let state = State { begun: 0, ended: 0, outcome: Err(Error::internal("nobody has looked yet")) };
+        Checks { state: Mutex::new(state), ended: Condvar::new(), look }
+    }
+
+    /// The mark as it was at a moment after this call began, with the number of the look that saw it.
+    ///
+    /// A look that is under way may have seen what was there before somebody else's write returned, so it does not serve. The
+    /// next does, for everybody who has come by the time it begins.
+    pub fn fresh(&self) -> Result<(u64, Mark)> {
+        let mut state = self.lock();
+        let next = state.begun + 1;
+        loop {
+            if state.ended >= next {
+                return match &state.outcome {
+                    Ok(mark) => Ok((state.ended, *mark)),
+                    Err(error) => Err(again(error)),
+                };
+            }
+            if state.ended < state.begun {
+                state = self.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            state.begun += 1;
+            drop(state);
+            let mut look = Look { checks: self, outcome: Err(Error::internal("a look was given up")) };
+            look.outcome = (self.look)();
+            drop(look);
+            state = self.lock();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A look under way. However it ends, it does, and nobody waits for it for ever.
+struct Look<'a> {
+    checks: &'a Checks,
+    outcome: Result<Mark>,
+}
+
+impl Drop for Look<'_> {
+    fn drop(&mut self) {
+        let mut state = self.checks.lock();
+        state.ended = state.begun;
+        state.outcome = std::mem::replace(&mut self.outcome, Ok([0; 16]));
+        self.checks.ended.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_look_is_never_older_than_the_question_and_serves_many() {
+        let (value, looks) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let checks = Checks::new(Box::new({
+            let (value, looks) = (value.clone(), looks.clone());
+            move || {
+                looks.fetch_add(1, Ordering::Relaxed);
+                let seen = value.load(Ordering::SeqCst);
+                std::thread::sleep(Duration::from_micros(200));
+                let mut mark = [0; 16];
+                mark[..8].copy_from_slice(&seen.to_be_bytes());
+                Ok(mark)
+            }
+        }));
+        let asks = 500;
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..asks {
+                        let before = value.fetch_add(1, Ordering::SeqCst) + 1;
+                        let (_, mark) = checks.fresh().unwrap();
+                        let seen = u64::from_be_bytes(mark[..8].try_into().unwrap());
+                        assert!(seen >= before, "{seen} was seen after {before} was written");
+                    }
+                });
+            }
+        });
+        let looks = looks.load(Ordering::Relaxed);
+        assert!(looks < 8 * asks / 2, "{looks} looks for {} questions", 8 * asks);
+    }
+
+    #[test]
+    fn a_look_that_fails_or_panics_is_over() {
+        let count = AtomicU64::new(0);
+        let checks = Checks::new(Box::new(move || match count.fetch_add(1, Ordering::Relaxed) % 3 {
+            0 => resume_unwind(Box::new("a fault")),
+            1 => Err(Error::not_found()),
+            _ => Ok([7; 16]),
+        }));
+        for _ in 0..3 {
+            assert!(catch_unwind(AssertUnwindSafe(|| checks.fresh())).is_err());
+            assert!(checks.fresh().is_err());
+            assert_eq!(checks.fresh().unwrap().1, [7; 16]);
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Making the directory's tables, and bringing them up to date.
+
+use locule_core::{Code, Error, Result};
+
+use crate::postgres::connection::Connection;
+use crate::postgres::server::Prefix;
+use crate::tx::Value;
+
+/// The tables, step by step: a directory at version n has the first n.
+pub const STEPS: &[&str] = &[include_str!("../../migrations/postgres/directory-1.sql")];
+
+/// Does what is missing, in a transaction under way that nobody else migrates in at the same time, as somebody who may hand
+/// tables over to the owner. The roles of this prefix, the schema `locule` and its table `migrations` are there by now.
+pub fn apply(connection: &Connection, prefix: &Prefix) -> Result<()> {
+    let mut version = 0;
+    connection.query("SELECT version FROM locule.migrations WHERE name = 'directory'", &[], &mut |row| {
+        version = row.integer(0)?;
+        Ok(())
+    })?;
+    let Some(missing) = STEPS.get(version.max(0) as usize..) else {
+        return Err(Error::new(
+            Code::SchemaTooNew,
+            "This database was set up by a newer version of Locule. Run that version, or a later one.",
+        ));
+    };
+    for step in missing {
+        connection.batch(&step.replace("{prefix}", prefix.as_str()))?;
+    }
+    connection.execute(
+        "INSERT INTO locule.migrations (name, version, prefix) VALUES ('directory', $1, $2)
+         ON CONFLICT (name) DO UPDATE SET version = excluded.version, applied_at = now()
+         WHERE migrations.version <> excluded.version",
+        &[Value::Integer(STEPS.len() as i64), Value::Text(prefix.as_str())],
+    )?;
+    Ok(())
+}
