@@ -161,7 +161,7 @@ const CHECKS: &[Check] = &[
     error(
         "null_owner_seen",
         "Rows of nobody are given to whoever is nobody (P28): compare with =, and let only knowledge of agents have no owner.",
-        "SELECT policy, '' FROM policies WHERE reads || writes ~* 'IS NOT DISTINCT FROM'",
+        "SELECT policy, '' FROM policies WHERE reads || writes ~* 'IS (NOT )?DISTINCT FROM'",
     ),
     warning(
         "several_policies",

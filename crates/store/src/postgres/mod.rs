@@ -15,6 +15,7 @@ mod rls;
 mod schema;
 pub mod server;
 mod stays;
+pub mod trial;
 mod turns;
 mod value;
 

@@ -22,6 +22,7 @@ macro_rules! rules {
     };
 }
 
+mod audit;
 mod migration;
 mod organizations;
 mod pitfalls;

@@ -107,6 +107,15 @@ impl Place {
         self.try_migrate(None).unwrap()
     }
 
+    /// The installation, as it comes to its database with its own logins: the address names none.
+    pub fn api(&self) -> Options {
+        let mut options = self.options.clone();
+        let Keeping::Postgres(kept) = &mut options.keeping else { unreachable!() };
+        let (postgres, name) = (self.database.postgres(), self.database.name());
+        kept.address = Address::parse(&format!("postgres://127.0.0.1:{}/{name}", postgres.port())).unwrap();
+        options
+    }
+
     /// A role's name.
     pub fn role(&self, word: &str) -> String {
         format!("{}_{word}", self.prefix)

@@ -38,13 +38,13 @@ const DATA: [(&str, &str); 3] = [
     ("graph", include_str!("upstream/graph-data.sql")),
     ("organizations", include_str!("upstream/organizations-data.sql")),
 ];
-const ALL: &[&str] = &["supabase", "basic", "graph", "script", "organizations"];
+pub const ALL: &[&str] = &["supabase", "basic", "graph", "script", "organizations"];
 
 const ALICE: &str = "alice-123";
 const BOB: &str = "bob-456";
 
 /// A database with these parts of the template and their data, as it stands in an application.
-fn template(place: &Place, parts: &[&str]) -> Place {
+pub fn template(place: &Place, parts: &[&str]) -> Place {
     let old = Place::empty(place.database.postgres().flavour());
     let vector = old.database.postgres().has_extension("vector");
     let (extension, embedding) = if vector { ("CREATE EXTENSION vector;", "vector(3)") } else { ("", "real[]") };
@@ -132,7 +132,7 @@ fn once_more_changes_nothing(place: &Place) {
 }
 
 /// Everything that is in a database, as text.
-fn dump(place: &Place) -> String {
+pub fn dump(place: &Place) -> String {
     let program = place.database.postgres().programs().join("pg_dump");
     let output = Command::new(program).arg(place.database.url()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
