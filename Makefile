@@ -1,11 +1,13 @@
 # Two commands for newcomers, and two more.
-#   make run     builds the server and tries it out: DATA= another data directory, LISTEN= another address
+#   make run     builds the server and tries it out: DATA= another data directory, LISTEN= another address,
+#                LAYOUT= rls, schema or database on a throwaway PostgreSQL
 #   make test    proves what the README claims
 #   make bench   measures, beside the neighbours
 #   make lint    what a change must pass before review
 
 DATA ?= ./locule-data
 LISTEN ?= 127.0.0.1:7400
+LAYOUT ?= file
 
 .PHONY: run test bench lint
 .DEFAULT_GOAL := run
@@ -13,10 +15,17 @@ LISTEN ?= 127.0.0.1:7400
 run:
 	@echo "Building (the first time takes some minutes), then serving $(DATA) on $(LISTEN) with two users to try it."
 	cargo build --release --locked -p locule-server
+ifeq ($(LAYOUT),file)
 	exec ./target/release/locule serve --dev --data "$(DATA)" --listen "$(LISTEN)"
+else
+	bash .ci/services
+	place=$$(mktemp -d) && trap 'rm -rf "$$place"' EXIT && bash deploy/with-postgres.sh ./target/release/locule serve --dev \
+		--layout "$(LAYOUT)" --data "$$place/data" --listen "$(LISTEN)"
+endif
 
 # cargo closes each of its suites with a line of counts; the last line adds them up.
 test:
+	@bash .ci/services
 	@bash .ci/count cargo test --workspace --locked --no-fail-fast
 
 bench:

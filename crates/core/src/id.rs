@@ -164,12 +164,6 @@ fn lower_base32() -> Encoding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tag(pub u32);
 
-/// Which memory: a UUIDv7 (RFC 9562) whose random part holds the space's [`Tag`].
-///
-/// Its first 60 time bits rise strictly within a space, so the order of ids is the order of adding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct MemoryId(Uuid);
-
 /// Ticks of the time part of an id: milliseconds since 1970 and 4,096ths of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tick(u64);
@@ -188,71 +182,90 @@ impl Tick {
     }
 }
 
-impl MemoryId {
-    /// A fresh id at `tick` in the space of `tag`.
-    pub fn mint(tick: Tick, tag: Tag, sources: &Sources) -> Self {
-        let random: [u8; 4] = sources.bytes();
-        let mut bytes = [0; 16];
-        bytes[..6].copy_from_slice(&(tick.0 >> 12).to_be_bytes()[2..]);
-        bytes[6] = 0x70 | (tick.0 >> 8 & 0x0f) as u8;
-        bytes[7] = tick.0 as u8;
-        // Variant 10, then 30 random bits, then the tag.
-        bytes[8..12].copy_from_slice(&random);
-        bytes[8] = 0x80 | bytes[8] & 0x3f;
-        bytes[12..].copy_from_slice(&tag.0.to_be_bytes());
-        MemoryId(Uuid::from_bytes(bytes))
-    }
+/// Makes types of ids. Each is a UUIDv7 (RFC 9562) whose random part holds the space's [`Tag`]; its first 60 time bits rise
+/// strictly within a space, so the order of ids is the order of adding.
+macro_rules! object_ids {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Uuid);
 
-    /// When in the order of adding it was made.
-    pub fn tick(&self) -> Tick {
-        let b = self.0.as_bytes();
-        let milliseconds = u64::from_be_bytes([0, 0, b[0], b[1], b[2], b[3], b[4], b[5]]);
-        Tick(milliseconds << 12 | u64::from(b[6] & 0x0f) << 8 | u64::from(b[7]))
-    }
+        impl $name {
+            /// A fresh id at `tick` in the space of `tag`.
+            pub fn mint(tick: Tick, tag: Tag, sources: &Sources) -> Self {
+                let random: [u8; 4] = sources.bytes();
+                let mut bytes = [0; 16];
+                bytes[..6].copy_from_slice(&(tick.0 >> 12).to_be_bytes()[2..]);
+                bytes[6] = 0x70 | (tick.0 >> 8 & 0x0f) as u8;
+                bytes[7] = tick.0 as u8;
+                // Variant 10, then 30 random bits, then the tag.
+                bytes[8..12].copy_from_slice(&random);
+                bytes[8] = 0x80 | bytes[8] & 0x3f;
+                bytes[12..].copy_from_slice(&tag.0.to_be_bytes());
+                $name(Uuid::from_bytes(bytes))
+            }
 
-    /// The tag of the space it was made in.
-    pub fn tag(&self) -> Tag {
-        let b = self.0.as_bytes();
-        Tag(u32::from_be_bytes([b[12], b[13], b[14], b[15]]))
-    }
+            /// When in the order of adding it was made.
+            pub fn tick(&self) -> Tick {
+                let b = self.0.as_bytes();
+                let milliseconds = u64::from_be_bytes([0, 0, b[0], b[1], b[2], b[3], b[4], b[5]]);
+                Tick(milliseconds << 12 | u64::from(b[6] & 0x0f) << 8 | u64::from(b[7]))
+            }
 
-    /// The 16 bytes that are stored.
-    pub fn as_bytes(&self) -> &[u8; 16] {
-        self.0.as_bytes()
-    }
+            /// The tag of the space it was made in.
+            pub fn tag(&self) -> Tag {
+                let b = self.0.as_bytes();
+                Tag(u32::from_be_bytes([b[12], b[13], b[14], b[15]]))
+            }
 
-    /// From the 16 bytes that are stored.
-    pub fn from_bytes(bytes: [u8; 16]) -> Self {
-        MemoryId(Uuid::from_bytes(bytes))
-    }
+            /// The 16 bytes that are stored.
+            pub fn as_bytes(&self) -> &[u8; 16] {
+                self.0.as_bytes()
+            }
+
+            /// From the 16 bytes that are stored.
+            pub fn from_bytes(bytes: [u8; 16]) -> Self {
+                $name(Uuid::from_bytes(bytes))
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Error;
+
+            /// A text that is no UUID names nothing, and says so exactly as an id that nobody has.
+            fn from_str(text: &str) -> Result<Self> {
+                Uuid::try_parse(text).map($name).map_err(|_| Error::not_found())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.hyphenated().fmt(f)
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.0.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+                Uuid::try_parse(&text).map($name).map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
 }
 
-impl FromStr for MemoryId {
-    type Err = Error;
-
-    /// A text that is no UUID names nothing, and says so exactly as an id that nobody has.
-    fn from_str(text: &str) -> Result<Self> {
-        Uuid::try_parse(text).map(MemoryId).map_err(|_| Error::not_found())
-    }
-}
-
-impl fmt::Display for MemoryId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.hyphenated().fmt(f)
-    }
-}
-
-impl serde::Serialize for MemoryId {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for MemoryId {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        Uuid::try_parse(&text).map(MemoryId).map_err(serde::de::Error::custom)
-    }
+object_ids! {
+    /// Which memory: a UUIDv7 (RFC 9562) whose random part holds the space's [`Tag`].
+    ///
+    /// Its first 60 time bits rise strictly within a space, so the order of ids is the order of adding.
+    MemoryId;
+    /// Which relationship between memories: made like a [`MemoryId`].
+    RelationshipId;
 }
 
 #[cfg(test)]

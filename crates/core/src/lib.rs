@@ -21,6 +21,7 @@ pub mod id;
 pub mod limit;
 pub mod memory;
 pub mod policy;
+pub mod relationship;
 mod scope;
 
 pub use error::{Code, Error, Result};

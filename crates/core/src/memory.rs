@@ -2,7 +2,7 @@
 //!
 //! These are plain records: the wire shows them as they stand here, in `snake_case`, times as RFC 3339 in UTC.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -69,6 +69,8 @@ pub struct NewMemory {
     pub metadata: Metadata,
     /// See [`Memory::expiration`].
     pub expiration: Option<Timestamp>,
+    /// For how many seconds from its adding it is kept, in place of `expiration`: a memory of a session, which has a run.
+    pub ttl_s: Option<u32>,
     /// Its vector, when the caller has made it; otherwise the configured model does.
     pub embedding: Option<Vec<f32>>,
 }
@@ -85,9 +87,38 @@ impl NewMemory {
         check_labels([&self.agent_id, &self.run_id, &self.app_id])?;
         check_categories(&self.categories)?;
         check_metadata(&self.metadata)?;
+        self.check_session()?;
         self.embedding.as_deref().map_or(Ok(()), check_embedding)
     }
+
+    /// From when on it is no longer seen, if it is added now.
+    pub fn expires(&self, now: Timestamp) -> Option<Timestamp> {
+        match self.ttl_s {
+            // A sum past the last moment there is would be no moment at all; that memory stays.
+            Some(ttl_s) => now.checked_add(SignedDuration::from_secs(ttl_s.into())).ok(),
+            None => self.expiration,
+        }
+    }
+
+    fn check_session(&self) -> Result<()> {
+        let Some(ttl_s) = self.ttl_s else { return Ok(()) };
+        if self.run_id.is_none() {
+            return Err(Error::invalid(
+                "A memory of a session says of which: give `run_id`, or an `expiration` without one.",
+            ));
+        }
+        if self.expiration.is_some() {
+            return Err(Error::invalid("Give `ttl_s` or `expiration`, not both."));
+        }
+        if ttl_s == 0 {
+            return Err(Error::invalid(format!("`ttl_s` is a number from 1 to {}.", limit::SESSION_TTL_S.max)));
+        }
+        limit::SESSION_TTL_S.check(ttl_s as usize)
+    }
 }
+
+/// How long a memory of a session is kept when nobody says, in seconds.
+pub const SESSION_TTL_S: u32 = limit::SESSION_TTL_S.max as u32;
 
 /// A change to one memory: what is `None` stays as it is.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -315,6 +346,54 @@ pub struct Event {
     pub at: Timestamp,
 }
 
+/// Which page of a list of runs.
+#[derive(Clone, Copy, Debug)]
+pub struct RunQuery {
+    /// How many at most, 1 to [`limit::PAGE`].
+    pub limit: usize,
+    /// Only runs after this place: [`RunPage::next`] of the page before.
+    pub after: Option<i64>,
+}
+
+impl RunQuery {
+    /// Passes what fits the bounds of [`limit`].
+    pub fn check(&self) -> Result<()> {
+        check_limit(self.limit, limit::PAGE)
+    }
+}
+
+impl Default for RunQuery {
+    fn default() -> Self {
+        RunQuery { limit: ListQuery::LIMIT_DEFAULT, after: None }
+    }
+}
+
+/// A run (conversation, task), as its memories tell of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Run {
+    /// Its name.
+    pub run_id: String,
+    /// How many memories it has.
+    pub memories: u64,
+    /// When the first of them was added.
+    pub first_memory: Timestamp,
+    /// When the latest was.
+    pub latest_memory: Timestamp,
+    /// From when on none of them is seen; `None` if some are to stay.
+    pub expiration: Option<Timestamp>,
+}
+
+/// One page of runs, those that were added to last first.
+#[derive(Clone, Debug)]
+pub struct RunPage {
+    /// The runs.
+    pub runs: Vec<Run>,
+    /// How many there are in all, exactly.
+    pub total: u64,
+    /// Where the next page begins; `None` when this was the last.
+    pub next: Option<i64>,
+}
+
 /// Figures over a space.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Statistics {
@@ -338,9 +417,12 @@ fn check_text(text: &str) -> Result<()> {
     limit::MEMORY_BYTES.check(text.len())
 }
 
-fn check_label(label: &str) -> Result<()> {
+/// Passes what can be an agent, a run, an application, a category or the type of a relationship.
+pub fn check_label(label: &str) -> Result<()> {
     if label.is_empty() || label.contains('\0') {
-        return Err(Error::invalid("agent_id, run_id, app_id and categories are not empty and hold no U+0000."));
+        return Err(Error::invalid(
+            "agent_id, run_id, app_id, relationship_type and categories are not empty and hold no U+0000.",
+        ));
     }
     limit::LABEL_BYTES.check(label.len())
 }
@@ -354,7 +436,7 @@ fn check_categories(categories: &[String]) -> Result<()> {
     categories.iter().try_for_each(|category| check_label(category))
 }
 
-fn check_metadata(metadata: &Metadata) -> Result<()> {
+pub(crate) fn check_metadata(metadata: &Metadata) -> Result<()> {
     fn depth(value: &Value) -> usize {
         match value {
             Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
@@ -384,7 +466,7 @@ fn check_embedding(embedding: &[f32]) -> Result<()> {
     Ok(())
 }
 
-fn check_limit(value: usize, bound: limit::Bound) -> Result<()> {
+pub(crate) fn check_limit(value: usize, bound: limit::Bound) -> Result<()> {
     if value == 0 {
         return Err(Error::invalid(format!("`limit` is a number from 1 to {}.", bound.max)));
     }

@@ -37,7 +37,7 @@ pub struct Config {
 impl Config {
     /// The usual set-up, with data in this directory.
     pub fn at(data: impl Into<PathBuf>) -> Self {
-        let Options { data, keeping, create, encrypted, durability, connection_bytes, vector_bytes, quota } =
+        let Options { data, keeping, issuer: _, create, encrypted, durability, connection_bytes, vector_bytes, quota } =
             Options::at(data);
         Config {
             data,
@@ -58,6 +58,7 @@ impl Config {
         Options {
             data: self.data.clone(),
             keeping: self.keeping.clone(),
+            issuer: self.issuing.issuer.clone(),
             create: self.create,
             encrypted: self.encrypted,
             durability: self.durability,

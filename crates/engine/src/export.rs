@@ -1,17 +1,19 @@
 //! Taking everything out of a space, and putting it back exactly.
 //!
 //! An export is one JSON object, written as it is read, so that a large space needs no large memory:
-//! `{"format", "user_id", "export_date", "total_memories", "model", "dimension", "memories": [ … ]}`. A memory is
-//! `{"id", "content", "created_at", "metadata", …}` with all its fields and its vector as base64 of
-//! little-endian half-precision floats.
+//! `{"format", "user_id", "export_date", "total_memories", "total_relationships", "model", "dimension",
+//! "memories": [ … ], "relationships": [ … ]}`. A memory is `{"id", "content", "created_at", "metadata", …}` with all its
+//! fields and its vector as base64 of little-endian half-precision floats. Relationships come after all the memories they
+//! lead to; who does not know them passes them over.
 
 use std::io;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
-use locule_core::id::MemoryId;
+use locule_core::id::{MemoryId, RelationshipId, Tag, Tick};
 use locule_core::memory::{Memory, Metadata, hash};
+use locule_core::relationship::{NewRelationship, Relationship, Strength};
 use locule_core::{Error, Read, Result, Scope, Write};
 use locule_store::vector;
 use serde::{Deserialize, Serialize};
@@ -22,7 +24,7 @@ use crate::model::Purpose;
 /// What the first field of an export says.
 pub const EXPORT_FORMAT: &str = "locule-export-1";
 
-/// How many imported memories one transaction takes.
+/// How many imported memories, or relationships, one transaction takes.
 const IMPORT_BATCH: usize = 500;
 
 /// One memory of an export. Only `content` must be there to import one: the rest is made if it is missing.
@@ -66,6 +68,38 @@ pub struct Exported {
     pub embedding: Option<String>,
 }
 
+/// One relationship of an export. Its two memories and its type must be there to import it: the rest is made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExportedRelationship {
+    /// See [`Relationship::id`].
+    #[serde(default)]
+    pub id: Option<RelationshipId>,
+    /// See [`Relationship::source_memory_id`].
+    pub source_memory_id: MemoryId,
+    /// See [`Relationship::target_memory_id`].
+    pub target_memory_id: MemoryId,
+    /// See [`Relationship::relationship_type`].
+    pub relationship_type: String,
+    /// See [`Relationship::strength`].
+    #[serde(default)]
+    pub strength: Strength,
+    /// See [`Relationship::metadata`].
+    #[serde(default)]
+    pub metadata: Option<Metadata>,
+    /// See [`Relationship::created_at`].
+    #[serde(default)]
+    pub created_at: Option<Timestamp>,
+}
+
+/// One thing to import. Relationships come after the memories that they lead to.
+#[derive(Clone, Debug)]
+pub enum Imported {
+    /// A memory.
+    Memory(Box<Exported>),
+    /// A relationship.
+    Relationship(ExportedRelationship),
+}
+
 /// What an import did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ImportSummary {
@@ -73,9 +107,13 @@ pub struct ImportSummary {
     pub imported: u64,
     /// How many were there already, by id or by text.
     pub skipped: u64,
+    /// How many relationships were put in.
+    pub relationships_imported: u64,
+    /// How many were there already, or lead to a memory that is not in the space.
+    pub relationships_skipped: u64,
 }
 
-/// After how many memories an export looks whether the space is still open to it: a client may read slowly, and what is
+/// After how many memories or relationships an export looks whether the space is still open to it: a client may read slowly, and what is
 /// erased or suspended meanwhile is cut off.
 const RECHECK: u64 = 16;
 
@@ -97,6 +135,7 @@ impl Engine {
             "user_id": user_id,
             "export_date": self.sources.now(),
             "total_memories": total,
+            "total_relationships": reader.relationship_count()?,
             "model": state.model.as_ref().map(|model| &model.id),
             "dimension": state.model.as_ref().map(|model| model.dimension),
         });
@@ -114,30 +153,91 @@ impl Engine {
             progress(written, total);
             Ok(())
         })?;
-        writeln!(out, "\n]}}").map_err(cut_off)?;
+        write!(out, "\n],\"relationships\":[").map_err(cut_off)?;
+        let mut related = 0;
+        reader.export_relationships(&mut |relationship| {
+            if related % RECHECK == 0 {
+                space.recheck()?;
+            }
+            let line = serde_json::to_string(&relationship).map_err(Error::internal)?;
+            write!(out, "{}\n{line}", if related == 0 { "" } else { "," }).map_err(cut_off)?;
+            related += 1;
+            Ok(())
+        })?;
+        writeln!(out, "{}]}}", if related == 0 { "" } else { "\n" }).map_err(cut_off)?;
         out.flush().map_err(cut_off)?;
         Ok(written)
     }
 
-    /// Puts memories into a space, in batches that are each durable or not there at all. Repeating it adds nothing twice.
-    /// `open` gives a scope for each batch.
+    /// Puts memories and relationships into a space, in batches that are each durable or not there at all. Repeating it
+    /// adds nothing twice. `open` gives a scope for each batch.
     pub fn import(
         &self,
         mut open: impl FnMut() -> Result<Scope<Write>>,
-        memories: impl Iterator<Item = Result<Exported>>,
+        things: impl Iterator<Item = Result<Imported>>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<ImportSummary> {
         let mut summary = ImportSummary::default();
-        let mut batch = Vec::with_capacity(IMPORT_BATCH);
-        let mut memories = memories.peekable();
-        while let Some(memory) = memories.next() {
-            batch.push(memory?);
-            if batch.len() == IMPORT_BATCH || memories.peek().is_none() {
-                self.import_batch(open()?, std::mem::take(&mut batch), &mut summary)?;
+        let (mut memories, mut relationships) = (Vec::new(), Vec::new());
+        let mut things = things.peekable();
+        while let Some(thing) = things.next() {
+            match thing? {
+                Imported::Memory(memory) => memories.push(*memory),
+                Imported::Relationship(relationship) => relationships.push(relationship),
+            }
+            // A relationship finds its memories in the space, so those that came before it go in first.
+            let (last, related) = (things.peek().is_none(), !relationships.is_empty());
+            if !memories.is_empty() && (memories.len() == IMPORT_BATCH || last || related) {
+                self.import_batch(open()?, std::mem::take(&mut memories), &mut summary)?;
                 progress(summary.imported + summary.skipped);
+            }
+            if relationships.len() == IMPORT_BATCH || (last && related) {
+                self.import_relationships(open()?, std::mem::take(&mut relationships), &mut summary)?;
             }
         }
         Ok(summary)
+    }
+
+    fn import_relationships(
+        &self,
+        scope: Scope<Write>,
+        batch: Vec<ExportedRelationship>,
+        summary: &mut ImportSummary,
+    ) -> Result<()> {
+        let tag = tag_of(&scope);
+        let count = batch.len() as u64;
+        let space = self.store.spaces.open(scope);
+        let mut writer = space.write()?;
+        let mut imported = 0;
+        for exported in batch {
+            imported += u64::from(writer.import_relationship(&self.restored_relationship(exported, tag)?)?);
+        }
+        writer.note_import_relationships(imported)?;
+        writer.commit()?;
+        summary.relationships_imported += imported;
+        summary.relationships_skipped += count - imported;
+        Ok(())
+    }
+
+    fn restored_relationship(&self, exported: ExportedRelationship, tag: Tag) -> Result<Relationship> {
+        let created_at = exported.created_at.unwrap_or_else(|| self.sources.now());
+        let new = NewRelationship {
+            source_memory_id: exported.source_memory_id,
+            target_memory_id: exported.target_memory_id,
+            relationship_type: exported.relationship_type,
+            strength: exported.strength,
+            metadata: exported.metadata.unwrap_or_default(),
+        };
+        new.check()?;
+        Ok(Relationship {
+            id: exported.id.unwrap_or_else(|| RelationshipId::mint(Tick::of(created_at), tag, &self.sources)),
+            source_memory_id: new.source_memory_id,
+            target_memory_id: new.target_memory_id,
+            relationship_type: new.relationship_type,
+            strength: new.strength,
+            metadata: new.metadata,
+            created_at,
+        })
     }
 
     fn import_batch(&self, scope: Scope<Write>, batch: Vec<Exported>, summary: &mut ImportSummary) -> Result<()> {
@@ -148,7 +248,7 @@ impl Engine {
             made = self.embedder().embed(&texts, Purpose::Document)?;
         }
         let mut made = made.into_iter();
-        let tag = scope.space().map_or(locule_core::id::Tag(0), |chamber| chamber.tag);
+        let tag = tag_of(&scope);
         let mut ready = Vec::with_capacity(batch.len());
         for exported in batch {
             let row = match &exported.embedding {
@@ -184,10 +284,10 @@ impl Engine {
         Ok(row)
     }
 
-    fn restored(&self, exported: Exported, tag: locule_core::id::Tag) -> Result<Memory> {
+    fn restored(&self, exported: Exported, tag: Tag) -> Result<Memory> {
         let now = self.sources.now();
         let created_at = exported.created_at.unwrap_or(now);
-        let tick = locule_core::id::Tick::of(created_at);
+        let tick = Tick::of(created_at);
         let memory = Memory {
             id: exported.id.unwrap_or_else(|| MemoryId::mint(tick, tag, &self.sources)),
             hash: hash(&exported.content),
@@ -213,6 +313,10 @@ impl Engine {
         like.check()?;
         Ok(memory)
     }
+}
+
+fn tag_of(scope: &Scope<Write>) -> Tag {
+    scope.space().map_or(Tag(0), |chamber| chamber.tag)
 }
 
 fn exported(memory: Memory, embedding: &[f32]) -> Result<Exported> {

@@ -41,6 +41,8 @@ mod http;
 mod keys;
 mod memories;
 pub mod model;
+mod relationships;
+mod runs;
 mod search;
 mod sweep;
 mod usage;
@@ -49,26 +51,38 @@ use std::sync::Arc;
 
 pub use config::{Config, Embedding, Endpoint, Issuing, KeySet};
 pub use erase::Receipt;
-pub use export::{EXPORT_FORMAT, Exported, ImportSummary};
+pub use export::{EXPORT_FORMAT, Exported, ExportedRelationship, ImportSummary, Imported};
 pub use locule_core::audit::{Entry, SystemEntry};
 pub use locule_core::auth::{self, Principal};
 pub use locule_core::clock::{self, Sources};
 pub use locule_core::filter::{self, Filter};
-pub use locule_core::id::{self, Identity, Issuer, MemoryId, Subject};
+pub use locule_core::id::{self, Identity, Issuer, MemoryId, RelationshipId, Subject};
 pub use locule_core::memory::{
-    self, Added, Change, Event, Hit, ListQuery, Memory, NewMemory, Page, SearchQuery, Statistics,
+    self, Added, Change, Event, Hit, ListQuery, Memory, NewMemory, Page, Run, RunPage, RunQuery, SearchQuery,
+    Statistics,
 };
 pub use locule_core::policy::{self, Act, Role};
+pub use locule_core::relationship::{
+    self, Direction, Neighbour, NeighbourQuery, Neighbours, NewRelationship, Related, Relationship, RelationshipPage,
+    RelationshipQuery, Strength,
+};
 pub use locule_core::{
     Code, Erasure, Error, Gate, Operator, Provision, Read, Request, Result, Right, Scope, Target, Write, limit,
 };
 pub use locule_store::directory::{Figures, SystemRecord, UserRecord};
-pub use locule_store::{Durability, Quota};
+pub use locule_store::postgres::{self, Report as MigrationReport};
+pub use locule_store::{Durability, Keeping, Postgres, PostgresLayout, Quota};
 pub use usage::Usage;
 
 use locule_core::auth::Authenticator;
 use locule_store::Store;
 use model::Embedder;
+
+/// Sets up the PostgreSQL of an installation, or brings it up to date. `admin` is the address of somebody who may; nothing
+/// else runs as them. `model` says whose vectors the tables of an older product hold, if these are to be taken over.
+pub fn migrate(config: &Config, admin: &postgres::Address, model: Option<String>) -> Result<MigrationReport> {
+    locule_store::migrate(&config.store_options(), admin, model, &Sources::system())
+}
 
 /// An open installation.
 pub struct Engine {

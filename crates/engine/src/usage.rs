@@ -13,7 +13,7 @@ pub struct Usage {
     pub memories: u64,
     /// How many there may be.
     pub memories_max: u64,
-    /// Bytes of texts, metadata and vectors.
+    /// Bytes of texts, metadata, vectors and relationships.
     pub size_bytes: u64,
     /// How many there may be.
     pub size_bytes_max: u64,

@@ -109,6 +109,8 @@ impl App {
 pub fn public() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(openapi::head())
         .merge(native::memories::routes())
+        .merge(native::relationships::routes())
+        .merge(native::runs::routes())
         .merge(native::space::routes())
         .merge(openapi::routes())
 }

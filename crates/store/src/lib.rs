@@ -14,6 +14,7 @@ mod lexicon;
 mod memories;
 mod paths;
 pub mod postgres;
+mod relationships;
 mod seal;
 mod search;
 mod space;
@@ -29,7 +30,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use locule_core::clock::Sources;
-use locule_core::id::Issuer;
+use locule_core::id::{Identity, Issuer, Subject};
 use locule_core::{Code, Error, Result};
 
 pub use layout::Destroyed;
@@ -90,6 +91,8 @@ pub struct Options {
     pub data: PathBuf,
     /// How spaces are kept apart.
     pub keeping: Keeping,
+    /// Whose subjects own rows under their own names, where rows have owners.
+    pub issuer: Issuer,
     /// Whether to make it if it is not there.
     pub create: bool,
     /// Whether everything in it is encrypted. Only for measuring what that costs would one say no.
@@ -110,6 +113,7 @@ impl Options {
         Options {
             data: data.into(),
             keeping: Keeping::default(),
+            issuer: Issuer::default(),
             create: true,
             encrypted: true,
             durability: Durability::Full,
@@ -154,7 +158,7 @@ pub fn open(options: &Options, sources: Sources) -> Result<Store> {
         }
         Keeping::Postgres(kept) => {
             let server = kept.server(&master);
-            let directory = Directory::in_postgres(&server, Issuer::default(), pseudonym, sources.clone())?;
+            let directory = Directory::in_postgres(&server, options.issuer.clone(), pseudonym, sources.clone())?;
             (directory.clone(), kept.layout(server, &directory))
         }
     };
@@ -181,7 +185,28 @@ pub fn migrate(
     };
     let master = master_key(&Paths::new(options.data.clone()), options, sources)?;
     let wanted = postgres::Wanted { layout: kept.layout, model };
-    postgres::migrate(privileged, &kept.server(&master), &wanted)
+    let mut report = postgres::migrate(privileged, &kept.server(&master), &wanted)?;
+    if !report.owners.is_empty() {
+        report.strangers = adopt(options, &report.owners, sources)?;
+    }
+    Ok(report)
+}
+
+/// Gives a space to each owner of rows that came with an older product's tables. Gives back the names that nobody can have.
+fn adopt(options: &Options, owners: &[String], sources: &Sources) -> Result<Vec<String>> {
+    use locule_core::directory::Directory as _;
+    let store = open(&Options { create: false, ..options.clone() }, sources.clone())?;
+    let mut strangers = Vec::new();
+    for owner in owners {
+        match Subject::try_from(owner.as_str()) {
+            Ok(subject) => {
+                let chamber = store.directory.provision(&Identity { issuer: options.issuer.clone(), subject })?;
+                store.spaces.adopt(chamber.id)?;
+            }
+            Err(_) => strangers.push(owner.clone()),
+        }
+    }
+    Ok(strangers)
 }
 
 /// What holds users apart in an installation's PostgreSQL, tried out over the login that requests use, with people who do not

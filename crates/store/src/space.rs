@@ -22,7 +22,7 @@ use crate::warm::{Delta, Warm};
 pub struct Quota {
     /// How many memories.
     pub memories_max: u64,
-    /// How many bytes of texts, metadata and vectors.
+    /// How many bytes of texts, metadata, vectors and relationships.
     pub bytes_max: u64,
 }
 
@@ -80,6 +80,11 @@ impl Spaces {
         let destroyed = self.layout.destroy(space)?;
         self.unpublished.lock().unwrap_or_else(PoisonError::into_inner).remove(&space);
         Ok(destroyed)
+    }
+
+    /// Makes a home for a space whose rows were there before it.
+    pub(crate) fn adopt(&self, space: SpaceId) -> Result<()> {
+        self.layout.create(space)
     }
 
     /// What is left of a destroyed space: nothing, or the erasure has failed.

@@ -11,7 +11,7 @@ pub struct State {
     pub revision: u64,
     /// How many memories there are, expired ones not yet swept included.
     pub memories: u64,
-    /// How many bytes their texts, metadata and vectors take.
+    /// How many bytes their texts, metadata and vectors take, and the relationships between them.
     pub size_bytes: u64,
     /// Whose vectors; `None` before the first.
     pub model: Option<Model>,

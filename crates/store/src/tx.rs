@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use locule_core::Result;
 use locule_core::filter::{Ordering, Test};
-use locule_core::id::MemoryId;
+use locule_core::id::{MemoryId, RelationshipId};
 
 /// A value that goes into a statement. Each kind is one type in either database, so that a statement can be sent with the
 /// types of its values and need not be prepared first.
@@ -93,6 +93,11 @@ impl dyn Row + '_ {
     /// The id of a memory.
     pub fn memory_id(&self, column: usize) -> Result<MemoryId> {
         self.id(column).map(MemoryId::from_bytes)
+    }
+
+    /// The id of a relationship.
+    pub fn relationship_id(&self, column: usize) -> Result<RelationshipId> {
+        self.id(column).map(RelationshipId::from_bytes)
     }
 
     /// A whole number, where there is one.

@@ -8,6 +8,7 @@ mod failure;
 mod init;
 mod key;
 mod lifetime;
+mod migrate;
 mod output;
 mod process;
 mod serve;
@@ -96,6 +97,7 @@ enum Command {
     User(user::User),
     #[command(subcommand)]
     Audit(audit::Audit),
+    Migrate(migrate::Migrate),
     Doctor(doctor::Doctor),
     Config(config::Show),
     Openapi(Openapi),
@@ -129,6 +131,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Key(key) => key.run(&context),
         Command::User(user) => user.run(&context),
         Command::Audit(audit) => audit.run(&context),
+        Command::Migrate(migrate) => migrate.run(&context),
         Command::Doctor(doctor) => doctor.run(&context),
         Command::Config(show) => show.run(&context),
         Command::Openapi(_) => output::data(&crate::openapi::document()),

@@ -43,6 +43,12 @@ pub struct Serve {
     /// Let other machines reach the operators' address
     #[arg(long)]
     operator_public: bool,
+    /// How spaces are kept apart: file, rls, schema or database [default: file]
+    #[arg(long, value_name = "LAYOUT")]
+    layout: Option<String>,
+    /// The PostgreSQL that keeps them, with a layout other than file
+    #[arg(long, value_name = "URL")]
+    postgres_url: Option<String>,
     /// How long a request may take, in seconds [default: 10]
     #[arg(long, value_name = "SECONDS")]
     deadline_s: Option<String>,
@@ -83,6 +89,8 @@ impl Serve {
         let given = [
             ("listen", &self.listen),
             ("operator_listen", &self.operator_listen),
+            ("storage.layout", &self.layout),
+            ("postgres.url", &self.postgres_url),
             ("deadline_s", &self.deadline_s),
             ("workers", &self.workers),
             ("rate_per_s", &self.rate_per_s),

@@ -46,7 +46,9 @@ impl Environment {
 }
 
 fn is_ours(name: &str) -> bool {
-    name.starts_with(PREFIX) || [JWT_SECRET, OPENAI_API_KEY, OPENAI_BASE_URL].contains(&name)
+    name.starts_with(PREFIX)
+        || [JWT_SECRET, OPENAI_API_KEY, OPENAI_BASE_URL].contains(&name)
+        || super::postgres::ADDRESSES.contains(&name)
 }
 
 /// The variable that sets this setting.

@@ -6,6 +6,7 @@
 mod embedding;
 mod environment;
 mod log;
+mod postgres;
 mod quota;
 mod reference;
 mod server;
@@ -29,6 +30,7 @@ use crate::app;
 use embedding::Embedding;
 use environment::{JWT_SECRET, OPENAI_API_KEY, OPENAI_BASE_URL, variable};
 use log::Log;
+use postgres::Postgres;
 use quota::Quota;
 use server::Server;
 use setting::{Given, Section};
@@ -49,6 +51,8 @@ pub struct Config {
     pub server: Server,
     /// How data is kept.
     pub storage: Storage,
+    /// The database that keeps it, if one does.
+    pub postgres: Postgres,
     /// How much one user may keep.
     pub quota: Quota,
     /// What makes vectors from texts.
@@ -64,6 +68,7 @@ pub struct Config {
     secret: Option<String>,
     openai_key: Option<String>,
     openai_url: Option<String>,
+    database_url: Option<String>,
     origins: BTreeMap<String, Origin>,
 }
 
@@ -107,9 +112,10 @@ impl Config {
 
     /// For the engine.
     pub fn engine(&self) -> locule::Config {
-        let Storage { durability, connection_mib, vector_mib, encryption } = self.storage;
+        let Storage { layout, durability, connection_mib, vector_mib, encryption } = self.storage;
         locule::Config {
             create: false,
+            keeping: self.postgres.engine(layout, self.database_url.as_deref()),
             encrypted: encryption,
             durability: match durability {
                 Durability::Full => locule::Durability::Full,
@@ -128,6 +134,11 @@ impl Config {
         }
     }
 
+    /// Somebody who may set the database up.
+    pub fn privileged(&self) -> Option<&str> {
+        self.postgres.privileged(self.database_url.as_deref())
+    }
+
     /// For the server.
     pub fn serving(&self) -> app::Settings {
         let Server {
@@ -136,14 +147,24 @@ impl Config {
         app::Settings { listen, operator_listen, deadline: Duration::from_secs(deadline_s.into()), workers, rate_per_s }
     }
 
-    fn sections(&self) -> [&dyn Section; 7] {
-        [&self.server, &self.storage, &self.quota, &self.embedding, &self.tokens, &self.users, &self.log]
+    fn sections(&self) -> [&dyn Section; 8] {
+        [
+            &self.server,
+            &self.storage,
+            &self.postgres,
+            &self.quota,
+            &self.embedding,
+            &self.tokens,
+            &self.users,
+            &self.log,
+        ]
     }
 
     fn section(&mut self, name: &str) -> Option<&mut dyn Section> {
-        let sections: [&mut dyn Section; 7] = [
+        let sections: [&mut dyn Section; 8] = [
             &mut self.server,
             &mut self.storage,
+            &mut self.postgres,
             &mut self.quota,
             &mut self.embedding,
             &mut self.tokens,
@@ -236,6 +257,7 @@ impl Config {
         }
         let openai = |name| environment.value(name).map(str::to_owned);
         (self.openai_key, self.openai_url) = (openai(OPENAI_API_KEY), openai(OPENAI_BASE_URL));
+        self.database_url = postgres::ADDRESSES.into_iter().find_map(|name| environment.value(name)).map(str::to_owned);
         self.secret = environment.value(JWT_SECRET).map(str::to_owned);
         match &self.secret {
             Some(secret) if secret.len() < SECRET_BYTES_MIN => Err(Problem(format!(
@@ -268,6 +290,7 @@ impl Config {
         let checks = [
             ("", self.server.check()),
             ("storage", self.storage.check()),
+            ("postgres", self.postgres.check(self.storage.layout, self.database_url.as_deref())),
             ("embedding", self.embedding.check()),
             ("tokens", self.tokens.check()),
         ];

@@ -31,6 +31,7 @@ const NAMES: &str = "
 | `JWT_SECRET` | The secret that signs and verifies users' tokens (HS256): one secret of at least 32 bytes, taken as it is. An empty or shorter one is refused. |
 | `OPENAI_API_KEY` | The endpoint's key, if `embedding.provider` is `openai` and `embedding.key` is not set. Not looked at otherwise. |
 | `OPENAI_BASE_URL` | The endpoint's address, likewise for `embedding.url`. |
+| `DATABASE_URL`, `SUPABASE_DB_URL` | Where the PostgreSQL is, and who may set it up, if `storage.layout` is not `file` and `postgres.url` and `postgres.admin_url` are not set. Requests never run as the user it names. |
 | `LOCULE_CONFIG` | The file to read in place of `./locule.toml`. |
 
 ## An example

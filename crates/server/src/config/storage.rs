@@ -12,9 +12,37 @@ words! {
     }
 }
 
+words! {
+    /// How spaces are kept apart.
+    pub enum Layout {
+        /// A file for each.
+        File = "file",
+        /// By row security, in a PostgreSQL.
+        Rls = "rls",
+        /// A schema for each, in a PostgreSQL.
+        Schema = "schema",
+        /// A database for each, in a PostgreSQL.
+        Database = "database",
+    }
+}
+
+impl Layout {
+    /// Its word in the configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Layout::File => "file",
+            Layout::Rls => "rls",
+            Layout::Schema => "schema",
+            Layout::Database => "database",
+        }
+    }
+}
+
 section! {
     /// How data is kept.
     pub struct Storage in "storage" {
+        /// How spaces are kept apart. `file`: an encrypted file for each. In a PostgreSQL (see `[postgres]`) `rls`: rows behind row security; `schema`: a schema for each; `database`: a database for each.
+        plain layout: Layout = Layout::File;
         /// What an acknowledged write survives: with `full` a power cut, with `normal` the end of the process.
         plain durability: Durability = Durability::Full;
         /// Memory for open connections, in MiB; each takes about a quarter of one.

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::wire::{AddIn, ChangeIn, Embedding, MemoryOut, Which};
+use super::wire::{AddIn, ChangeIn, DeletedOut, Embedding, MemoryOut, Which, memory_id};
 use crate::app::App;
 use crate::extract::{Caller, Id, Json, Query, ReadMemories, WriteMemories};
 use crate::problem::{Problem, Refusal};
@@ -20,8 +20,10 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(list, add, delete_all))
         .routes(routes!(search))
+        .routes(routes!(clean_up))
         .routes(routes!(get, update, delete))
         .routes(routes!(history))
+        .routes(routes!(promote))
 }
 
 /// Memories.
@@ -98,12 +100,6 @@ async fn list(caller: Caller<ReadMemories>, Query(page): Query<PageQuery>) -> Re
     }))
 }
 
-/// How many were deleted.
-#[derive(Serialize, ToSchema)]
-struct DeletedOut {
-    deleted: u64,
-}
-
 /// Delete all memories that match, all of them without a filter, in one transaction.
 #[utoipa::path(delete, path = "/api/{user_id}/memories", tag = "memories",
     params(("user_id" = String, Path, description = "Your own id, or `me`"), Which),
@@ -115,6 +111,15 @@ async fn delete_all(
     let (filter, users) = which.read()?;
     let deleted =
         caller.also_names(users).write(move |engine, scope| engine.delete_all(scope, filter.as_ref())).await?;
+    Ok(axum::Json(DeletedOut { deleted }))
+}
+
+/// Remove what has expired, at once and for good. It is seen nowhere as it is, and goes bit by bit with the next writes.
+#[utoipa::path(delete, path = "/api/{user_id}/memories/expired", tag = "memories",
+    params(("user_id" = String, Path, description = "Your own id, or `me`")),
+    responses((status = 200, body = DeletedOut), (status = 403, body = Problem), (status = 401, body = Problem)))]
+async fn clean_up(caller: Caller<WriteMemories>) -> Result<axum::Json<DeletedOut>, Refusal> {
+    let deleted = caller.write(|engine, scope| engine.clean_up(scope)).await?;
     Ok(axum::Json(DeletedOut { deleted }))
 }
 
@@ -180,7 +185,7 @@ async fn search(caller: Caller<ReadMemories>, Json(body): Json<SearchIn>) -> Res
     params(("user_id" = String, Path, description = "Your own id, or `me`"), ("id" = String, Path)),
     responses((status = 200, body = MemoryOut), (status = 404, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]
 async fn get(caller: Caller<ReadMemories>, Id(id): Id) -> Result<axum::Json<MemoryOut>, Refusal> {
-    let memory = caller.read(move |engine, scope| engine.get(scope, id_of(&id))).await?;
+    let memory = caller.read(move |engine, scope| engine.get(scope, memory_id(&id))).await?;
     Ok(axum::Json(memory.into()))
 }
 
@@ -196,7 +201,8 @@ async fn update(
 ) -> Result<axum::Json<MemoryOut>, Refusal> {
     let (change, user) = body.read()?;
     change.check()?;
-    let memory = caller.also_names(user).write(move |engine, scope| engine.update(scope, id_of(&id), &change)).await?;
+    let memory =
+        caller.also_names(user).write(move |engine, scope| engine.update(scope, memory_id(&id), &change)).await?;
     Ok(axum::Json(memory.into()))
 }
 
@@ -205,7 +211,7 @@ async fn update(
     params(("user_id" = String, Path, description = "Your own id, or `me`"), ("id" = String, Path)),
     responses((status = 204), (status = 404, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]
 async fn delete(caller: Caller<WriteMemories>, Id(id): Id) -> Result<StatusCode, Refusal> {
-    caller.write(move |engine, scope| engine.delete(scope, id_of(&id))).await?;
+    caller.write(move |engine, scope| engine.delete(scope, memory_id(&id))).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -221,11 +227,17 @@ struct HistoryOut {
     params(("user_id" = String, Path, description = "Your own id, or `me`"), ("id" = String, Path)),
     responses((status = 200, body = HistoryOut), (status = 404, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]
 async fn history(caller: Caller<ReadMemories>, Id(id): Id) -> Result<axum::Json<HistoryOut>, Refusal> {
-    let history = caller.read(move |engine, scope| engine.history(scope, id_of(&id))).await?;
+    let history = caller.read(move |engine, scope| engine.history(scope, memory_id(&id))).await?;
     Ok(axum::Json(HistoryOut { history }))
 }
 
-/// The id, or one that nothing has: a malformed id is looked for like any other, and answers alike.
-fn id_of(text: &str) -> MemoryId {
-    text.parse().unwrap_or(MemoryId::from_bytes([0; 16]))
+/// Keep a memory for good: it is of no run any more, and does not expire. Where its text is kept already without a run,
+/// with the same agent and application, that is a conflict, and both stay as they are.
+#[utoipa::path(post, path = "/api/{user_id}/memories/{id}/promote", tag = "memories",
+    params(("user_id" = String, Path, description = "Your own id, or `me`"), ("id" = String, Path)),
+    responses((status = 200, body = MemoryOut), (status = 404, body = Problem), (status = 409, body = Problem),
+              (status = 403, body = Problem), (status = 401, body = Problem)))]
+async fn promote(caller: Caller<WriteMemories>, Id(id): Id) -> Result<axum::Json<MemoryOut>, Refusal> {
+    let memory = caller.write(move |engine, scope| engine.promote(scope, memory_id(&id))).await?;
+    Ok(axum::Json(memory.into()))
 }

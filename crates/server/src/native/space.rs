@@ -35,7 +35,7 @@ async fn usage(caller: Caller<ReadUsage>) -> Result<axum::Json<Usage>, Refusal> 
 /// Everything in the space, as one JSON object, streamed.
 #[utoipa::path(get, path = "/api/{user_id}/export", tag = "space",
     params(("user_id" = String, Path, description = "Your own id, or `me`")),
-    responses((status = 200, body = Object, description = "`user_id`, `export_date`, `total_memories`, `memories`"),
+    responses((status = 200, body = Object, description = "`user_id`, `export_date`, `total_memories`, `total_relationships`, `memories`, `relationships`"),
               (status = 403, body = Problem), (status = 401, body = Problem)))]
 async fn export(caller: Caller<Export>) -> Result<Response, Refusal> {
     let (app, scope, user_id) = caller.scope().await?;

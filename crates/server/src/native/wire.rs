@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use locule::memory::{Metadata, ScoreParts};
+use locule::memory::{Metadata, SESSION_TTL_S, ScoreParts};
 use locule::{Added, Change, Error, Hit, Memory, MemoryId, NewMemory, Result, filter};
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
@@ -183,6 +183,12 @@ pub struct MemoryIn {
     /// From when on it is no longer seen: RFC 3339, or a date, which means its first moment in UTC.
     #[serde(default)]
     expiration: Option<String>,
+    /// Whether it is of a session: kept for 24 hours, or `ttl_s`. It has a `run_id` then, and no `expiration` of its own.
+    #[serde(default)]
+    session: bool,
+    /// For how many seconds it is kept, 1 to 86,400: a memory of a session.
+    #[serde(default)]
+    ttl_s: Option<u32>,
     /// Its vector, if the caller has made it: an array of numbers, or base64 of little-endian 32-bit floats.
     #[serde(default)]
     #[schema(value_type = Option<Vec<f32>>)]
@@ -203,6 +209,7 @@ impl MemoryIn {
             categories: self.categories.unwrap_or_default(),
             metadata: self.metadata.unwrap_or_default(),
             expiration: self.expiration.as_deref().map(filter::moment).transpose()?,
+            ttl_s: self.ttl_s.or(self.session.then_some(SESSION_TTL_S)),
             embedding: self.embedding.map(|embedding| embedding.0),
         };
         Ok((memory, self.user_id))
@@ -305,6 +312,12 @@ pub struct AddIn {
     /// From when on it is no longer seen: RFC 3339, or a date, which means its first moment in UTC.
     #[serde(default)]
     expiration: Option<String>,
+    /// Whether it is of a session: kept for 24 hours, or `ttl_s`. It has a `run_id` then, and no `expiration` of its own.
+    #[serde(default)]
+    session: bool,
+    /// For how many seconds it is kept, 1 to 86,400: a memory of a session.
+    #[serde(default)]
+    ttl_s: Option<u32>,
     /// Its vector, if the caller has made it: an array of numbers, or base64 of little-endian 32-bit floats.
     #[serde(default)]
     #[schema(value_type = Option<Vec<f32>>)]
@@ -325,6 +338,8 @@ impl AddIn {
             && self.categories.is_none()
             && self.metadata.is_none()
             && self.expiration.is_none()
+            && !self.session
+            && self.ttl_s.is_none()
             && self.embedding.is_none();
         let (memories, many) = match (self.memories, self.memory) {
             (Some(memories), None) if is_list => {
@@ -340,6 +355,8 @@ impl AddIn {
                     categories: self.categories,
                     metadata: self.metadata,
                     expiration: self.expiration,
+                    session: self.session,
+                    ttl_s: self.ttl_s,
                     embedding: self.embedding,
                     user_id: self.user_id,
                 };
@@ -359,6 +376,18 @@ impl AddIn {
         }
         Ok((ready, many, users))
     }
+}
+
+/// How many memories were deleted.
+#[derive(Serialize, ToSchema)]
+pub struct DeletedOut {
+    /// What nobody saw any more is not counted, unless it was asked for.
+    pub deleted: u64,
+}
+
+/// The id, or one that nothing has: a malformed id is looked for like any other, and answers alike.
+pub fn memory_id(text: &str) -> MemoryId {
+    text.parse().unwrap_or(MemoryId::from_bytes([0; 16]))
 }
 
 /// Which memories a request is about, in its query.

@@ -49,8 +49,37 @@ fn what_is_put_back_is_what_was_taken_out_to_the_byte() {
     assert!(timeless(&first) == timeless(&second), "the second export differs from the first");
 
     let again = home.run(&["user", "import", "alice", "first.json", "--json"]).json();
-    assert_eq!(again, json!({"imported": 0, "skipped": 1203}));
+    assert_eq!(again, json!({"imported": 0, "skipped": 1203, "relationships_imported": 0, "relationships_skipped": 0}));
     assert_eq!(timeless(&home.run(&["user", "export", "alice"]).done()), timeless(&first));
+}
+
+#[test]
+fn relationships_are_put_back_after_their_memories() {
+    let home = Home::new();
+    let id = |n: usize| format!("0199b1c2-7f3e-7abc-8def-00000000000{n}");
+    let memories: Vec<_> = (0..3).map(|n| json!({"id": id(n), "content": format!("Fact {n}")})).collect();
+    let relationships = json!([
+        {"id": id(7), "source_memory_id": id(0), "target_memory_id": id(1), "relationship_type": "supports",
+         "strength": 0.29, "metadata": {"note": [1, null]}, "created_at": "2025-01-01T10:00:00.123456Z"},
+        {"source_memory_id": id(1), "target_memory_id": id(2), "relationship_type": "supports"},
+        {"source_memory_id": id(1), "target_memory_id": id(9), "relationship_type": "leads nowhere"},
+    ]);
+    let input = format!(r#"{{"memories":{},"relationships":{relationships}}}"#, json!(memories));
+    let run = home.run_on(&["user", "import", "alice", "-", "--json"], &input);
+    let summary = json!({"imported": 3, "skipped": 0, "relationships_imported": 2, "relationships_skipped": 1});
+    assert_eq!(run.json(), summary);
+    let first = home.run(&["user", "export", "alice"]).done();
+    let parsed: Value = serde_json::from_str(&first).unwrap();
+    assert_eq!(parsed["total_relationships"], 2);
+    assert_eq!(parsed["relationships"][0], relationships[0]);
+
+    home.run(&["user", "erase", "alice", "--yes"]).done();
+    home.run_on(&["user", "import", "alice", "-"], &first).done();
+    assert_eq!(timeless(&home.run(&["user", "export", "alice"]).done()), timeless(&first));
+    // Said twice it is not put in twice.
+    let again = home.run_on(&["user", "import", "alice", "-", "--json"], &first).json();
+    let summary = json!({"imported": 0, "skipped": 3, "relationships_imported": 0, "relationships_skipped": 2});
+    assert_eq!(again, summary);
 }
 
 #[test]

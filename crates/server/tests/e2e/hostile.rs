@@ -112,6 +112,50 @@ fn every_bound_takes_its_limit_and_not_one_more() {
         let found = alice.post("/memories/search", make(bound.max));
         assert_eq!(found.status, 200, "{}: {}", bound.name, found.text());
     }
+    // Of relationships and sessions too.
+    let mut chance = Chance::of(8);
+    let ends = [(), ()].map(|()| alice.add_with_vector(&mut chance, DIMENSION));
+    let edge = |with: Value| {
+        let mut edge =
+            json!({"source_memory_id": ends[0]["id"], "target_memory_id": ends[1]["id"], "relationship_type": "r"});
+        edge.as_object_mut().unwrap().extend(with.as_object().unwrap().clone());
+        edge
+    };
+    let edges = |count: usize| {
+        let edges: Vec<_> = (0..count).map(|n| edge(json!({"relationship_type": n.to_string()}))).collect();
+        json!({"relationships": edges})
+    };
+    let relates: Vec<(limit::Bound, Make)> = vec![
+        (limit::LABEL_BYTES, Box::new(|n| edge(json!({"relationship_type": "r".repeat(n)})))),
+        (limit::METADATA_BYTES, Box::new(|n| edge(json!({"metadata": metadata(n)})))),
+        (limit::JSON_DEPTH, Box::new(|n| edge(json!({"metadata": nested(n), "relationship_type": "deep"})))),
+        (limit::BATCH, Box::new(|n| json!({"relationships": vec![edge(json!({})); n]}))),
+    ];
+    for (bound, make) in &relates {
+        siege.refused(bound.name, alice.post("/relationships", make(bound.max + 1)), 413);
+        let related = alice.post("/relationships", make(bound.max));
+        assert_eq!(related.status, 201, "{}: {}", bound.name, related.text());
+    }
+    siege.refused(limit::RELATIONSHIPS.name, alice.post("/relationships", edges(limit::RELATIONSHIPS.max)), 413);
+    let walk = format!("{}/neighbours", crate::house::path_of(&ends[0]));
+    for (bound, path) in [
+        (limit::HOPS, format!("{walk}?hops=")),
+        (limit::NEIGHBOURS, format!("{walk}?limit=")),
+        (limit::PAGE, "/relationships?limit=".to_owned()),
+        (limit::PAGE, "/runs?limit=".to_owned()),
+    ] {
+        siege.refused(&path, alice.get(&format!("{path}{}", bound.max + 1)), 413);
+        siege.refused(&path, alice.get(&format!("{path}0")), 422);
+        alice.get(&format!("{path}{}", bound.max)).expect(200);
+    }
+    let session = |ttl_s: usize| memory(json!({"run_id": "r", "ttl_s": ttl_s}));
+    siege.refused("a session", alice.post("/memories", session(limit::SESSION_TTL_S.max + 1)), 413);
+    let brief = alice.post("/memories", session(limit::SESSION_TTL_S.max)).expect(201).json();
+    for gone in [&ends[0], &ends[1], &brief] {
+        alice.delete(&crate::house::path_of(gone)).expect(204);
+    }
+    siege.refused("a run", alice.delete(&format!("/runs/{}", "r".repeat(limit::LABEL_BYTES.max + 1))), 413);
+
     // Of words, those beyond the bound are left to the vector.
     let words = (0..limit::QUERY_TERMS.max + 1).map(|n| format!("w{n} ")).collect::<String>();
     alice.post("/memories/search", json!({"query": words})).expect(200);
@@ -265,6 +309,13 @@ fn values_that_make_no_sense_are_refused() {
         ("expiration", json!("tomorrow")),
         ("expiration", json!("9999999-01-01")),
         ("expiration", json!(1)),
+        // A session without a run, or without an end.
+        ("session", json!(true)),
+        ("session", json!("yes")),
+        ("ttl_s", json!(60)),
+        ("ttl_s", json!(0)),
+        ("ttl_s", json!(-1)),
+        ("ttl_s", json!(1.5)),
         ("user_id", json!(5)),
         // What is ours to say.
         ("id", json!("0199b1c2-7f3e-7abc-8def-0123456789ab")),
@@ -288,6 +339,8 @@ fn values_that_make_no_sense_are_refused() {
         json!({"metadata": {}}),
         json!({"embedding": [1]}),
         json!({"categories": []}),
+        json!({"session": true}),
+        json!({"ttl_s": 60}),
     ] {
         let mut list = json!({"memories": [memory(json!({}))]});
         list.as_object_mut().unwrap().extend(beside.as_object().unwrap().clone());
@@ -357,6 +410,70 @@ fn values_that_make_no_sense_are_refused() {
         assert!([413, 422].contains(&answer.status), "{body}: {}", answer.text());
         answer.assert_problem(&body.to_string());
     }
+    for session in [
+        json!({"run_id": "r", "ttl_s": 0}),
+        json!({"run_id": "r", "ttl_s": 60, "expiration": "2999-01-01"}),
+        json!({"run_id": "r", "session": true, "expiration": "2999-01-01"}),
+        json!({"run_id": "r", "session": false, "ttl_s": -60}),
+    ] {
+        siege.refused(&session.to_string(), alice.post("/memories", memory(session.clone())), 422);
+    }
+    let ends = ["0199b1c2-7f3e-7abc-8def-0123456789ab", "0199b1c2-7f3e-7abc-8def-0123456789ac"];
+    let edge = |with: Value| {
+        let mut edge = json!({"source_memory_id": ends[0], "target_memory_id": ends[1], "relationship_type": "r"});
+        edge.as_object_mut().unwrap().extend(with.as_object().unwrap().clone());
+        edge
+    };
+    for with in [
+        json!({"relationship_type": ""}),
+        json!({"relationship_type": "a\u{0}b"}),
+        json!({"relationship_type": null}),
+        json!({"strength": -0.01}),
+        json!({"strength": 1.01}),
+        json!({"strength": "1"}),
+        json!({"metadata": []}),
+        json!({"source_memory_id": 5}),
+        json!({"target_memory_id": null}),
+        json!({"id": ends[0]}),
+        json!({"created_at": "2001-01-01T00:00:00Z"}),
+        json!({"type": "r"}),
+    ] {
+        siege.refused(&with.to_string(), alice.post("/relationships", edge(with.clone())), 422);
+        let list = json!({"relationships": [edge(json!({})), edge(with.clone())]});
+        siege.refused(&with.to_string(), alice.post("/relationships", list), 422);
+    }
+    for body in [
+        json!({}),
+        json!([]),
+        json!({"relationships": []}),
+        json!({"relationships": {}}),
+        json!({"relationships": [edge(json!({}))], "strength": 1}),
+        json!({"relationships": [edge(json!({}))], "relationship_type": "r"}),
+        json!({"source_memory_id": ends[0]}),
+    ] {
+        siege.refused(&body.to_string(), alice.post("/relationships", body.clone()), 422);
+    }
+    let own = crate::house::path_of(&alice.all()[0]);
+    for path in [
+        "/relationships?direction=out",
+        "/relationships?memory_id=x&direction=up",
+        "/relationships?cursor=x",
+        "/relationships?relationship_type=",
+        "/relationships?relationship_type=%00",
+        "/relationships?hops=1",
+        "/runs?cursor=x",
+        "/runs?cursor=1.5",
+        "/runs?run_id=r",
+        &format!("{own}/neighbours?direction=up"),
+        &format!("{own}/neighbours?hops=-1"),
+        &format!("{own}/neighbours?relationship_type=%00"),
+        &format!("{own}/neighbours?depth=1"),
+    ] {
+        siege.refused(path, alice.get(path), 422);
+    }
+    for run in ["%00", "a%00b", "%ff"] {
+        siege.refused(run, alice.delete(&format!("/runs/{run}")), 422);
+    }
     // A text in SQL's own words is a text.
     for text in ["'; DROP TABLE memories; --", "\" OR 1=1", "a NEAR/2 b", "memory:*", "(((", "NOT", "^a", "%_\\"] {
         alice.post("/memories/search", json!({"query": text, "filters": {"memory": {"contains": text}}})).expect(200);
@@ -411,6 +528,14 @@ fn naming_somebody_else_anywhere_is_refused_and_nothing_is_kept() {
             alice.patch(&path, json!({"memory": "changed", "embedding": [1, 2, 3, 4, 5, 6, 7, 8], "user_id": other})),
         );
         check(other, alice.post("/memories/search", json!({"query": "a", "user_id": other})));
+        // Before it is looked whether the memories are there.
+        let edge =
+            json!({"source_memory_id": "x", "target_memory_id": "y", "relationship_type": "r", "user_id": other});
+        check(other, alice.post("/relationships", edge.clone()));
+        check(other, alice.post("/relationships", json!({"relationships": [edge]})));
+        for list in ["/relationships?", "/runs?", "/memories/x/neighbours?"] {
+            check(other, alice.get(&format!("{list}user_id={}", encoded(other))));
+        }
         for filter in [
             json!({"user_id": other}),
             json!({"user_id": {"ne": other}}),
@@ -715,6 +840,7 @@ fn two_thousand_requests_with_broken_bytes_break_nothing() {
     // Nothing here would be kept even if it came through whole.
     let search = json!({"query": "a", "embedding": embedding, "filters": {"AND": [{"agent_id": {"in": ["x"]}}, {"metadata.a.b": {"gte": 1.5}}]}, "explain": true});
     let refused = json!({"memory": "a", "embedding": embedding, "metadata": {"a": [1, null]}, "categories": ["x"], "user_id": "bob-456"});
+    let edge = json!({"source_memory_id": "x", "target_memory_id": "y", "relationship_type": "r", "strength": 0.5});
     let seeds = [
         alice.bytes("GET", "/memories?limit=3&agent_id=x", None),
         alice.bytes("GET", &own, None),
@@ -724,6 +850,10 @@ fn two_thousand_requests_with_broken_bytes_break_nothing() {
         alice.bytes("PATCH", "/api/bob-456/memories/x", Some(refused.to_string().as_bytes())),
         bob.bytes("DELETE", "/api/alice-123/memories?agent_id=x", None),
         alice.bytes("GET", "/export", None),
+        alice.bytes("GET", &format!("{own}/neighbours?hops=2&direction=in&limit=5"), None),
+        alice.bytes("GET", "/relationships?memory_id=x&direction=both", None),
+        alice.bytes("GET", "/runs?limit=3&cursor=7", None),
+        alice.bytes("POST", "/relationships", Some(edge.to_string().as_bytes())),
         siege.house.nobody().bytes("GET", "/openapi.json", None),
     ];
     let tokens: [&[u8]; 12] =

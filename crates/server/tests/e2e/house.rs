@@ -357,7 +357,9 @@ impl Caller {
     }
 
     fn full(&self, path: &str) -> String {
-        let own = ["/memories", "/usage", "/export", "/history"].iter().any(|start| path.starts_with(start));
+        let own = ["/memories", "/relationships", "/runs", "/usage", "/export", "/history"]
+            .iter()
+            .any(|start| path.starts_with(start));
         if own || path.is_empty() { format!("/api/{}{path}", self.owner) } else { path.to_owned() }
     }
 
@@ -437,6 +439,14 @@ impl Caller {
     pub fn add_with_vector(&self, chance: &mut Chance, dimension: usize) -> Value {
         let body = json!({"memory": value(&self.owner), "embedding": chance.embedding(dimension)});
         self.post("/memories", body).expect(201).json()
+    }
+
+    /// Adds a relationship between two of their memories; the relationship.
+    #[track_caller]
+    pub fn relate(&self, source: &Value, relationship_type: &str, target: &Value) -> Value {
+        let body = json!({"source_memory_id": source["id"], "target_memory_id": target["id"],
+            "relationship_type": relationship_type});
+        self.post("/relationships", body).expect(201).json()
     }
 
     /// How many memories they have.

@@ -18,11 +18,20 @@ const TABLE: &str = "
     GET    /api/{user_id}/memories                    401    401     403      200    200   200     200     422   403    403
     POST   /api/{user_id}/memories                    401    401     403      403    201   201     201     422   403    403
     DELETE /api/{user_id}/memories                    401    401     403      403    200   200     200     422   403    403
+    DELETE /api/{user_id}/memories/expired            401    401     403      403    200   200     200     422   403    403
     POST   /api/{user_id}/memories/search             401    401     403      200    200   200     200     422   403    403
     GET    /api/{user_id}/memories/{id}               401    401     403      200    200   200     200     422   403    403
     PATCH  /api/{user_id}/memories/{id}               401    401     403      403    200   200     200     422   403    403
     DELETE /api/{user_id}/memories/{id}               401    401     403      403    204   204     204     422   403    403
     GET    /api/{user_id}/memories/{id}/history       401    401     403      200    200   200     200     422   403    403
+    GET    /api/{user_id}/memories/{id}/neighbours    401    401     403      200    200   200     200     422   403    403
+    POST   /api/{user_id}/memories/{id}/promote       401    401     403      403    200   200     200     422   403    403
+    GET    /api/{user_id}/relationships               401    401     403      200    200   200     200     422   403    403
+    POST   /api/{user_id}/relationships               401    401     403      403    201   201     201     422   403    403
+    GET    /api/{user_id}/relationships/{id}          401    401     403      200    200   200     200     422   403    403
+    DELETE /api/{user_id}/relationships/{id}          401    401     403      403    204   204     204     422   403    403
+    GET    /api/{user_id}/runs                        401    401     403      200    200   200     200     422   403    403
+    DELETE /api/{user_id}/runs/{id}                   401    401     403      403    200   200     200     422   403    403
     GET    /api/{user_id}/usage                       401    401     403      200    200   200     200     422   403    403
     GET    /api/{user_id}/export                      401    401     403      403    200   200     200     422   403    403
     DELETE /api/{user_id}                             401    401     403      403    200   200     200     422   403    403
@@ -80,13 +89,15 @@ fn caller(house: &House, kind: &str, alice: &str) -> (Caller, String) {
     (caller, named)
 }
 
-fn body(method: &str, route: &str, alice: &str) -> Option<Vec<u8>> {
+fn body(method: &str, route: &str, alice: &str, memories: &[Value; 2]) -> Option<Vec<u8>> {
     let embedding = Chance::of(3).embedding(DIMENSION);
     let body = match (method, route) {
         ("POST", "/api/{user_id}/memories") => {
             serde_json::json!({"memory": crate::house::value(alice), "embedding": embedding})
         }
         ("POST", "/api/{user_id}/memories/search") => serde_json::json!({"embedding": embedding}),
+        ("POST", "/api/{user_id}/relationships") => serde_json::json!({"source_memory_id": memories[1]["id"],
+            "target_memory_id": memories[0]["id"], "relationship_type": "new"}),
         ("PATCH", _) => serde_json::json!({"metadata": {"changed": true}}),
         ("POST", "/operator/users") => serde_json::json!({"user_id": alice}),
         _ => return None,
@@ -104,19 +115,25 @@ fn everybody_may_do_what_the_table_says_and_each_refusal_is_written_down_once() 
         for (kind, status) in expected {
             let alice = format!("alice-{number}-{kind}").replace('+', "");
             let own = house.caller(&alice, &service);
-            let memory = own.add_with_vector(&mut Chance::of(1), DIMENSION);
-            let id =
-                if route.starts_with("/operator") { alice.clone() } else { path_of(&memory).replace("/memories/", "") };
+            let mut chance = Chance::of(1);
+            let memories = [(), ()].map(|()| own.add_with_vector(&mut chance, DIMENSION));
+            let relationship = own.relate(&memories[0], "old", &memories[1]);
+            let id = match route {
+                _ if route.starts_with("/operator") => alice.clone(),
+                _ if route.contains("/relationships/") => relationship["id"].as_str().unwrap().to_owned(),
+                _ => path_of(&memories[0]).replace("/memories/", ""),
+            };
             let (caller, named) = caller(&house, kind, &alice);
             let caller = if is_operators(route) { caller.at_operators() } else { caller };
             let path = route.replace("{user_id}", &named).replace("{id}", &id);
-            let answer = caller.call(method, &path, body(method, route, &alice).as_deref());
+            let answer = caller.call(method, &path, body(method, route, &alice, &memories).as_deref());
             if answer.status != status {
                 wrong.push(format!("{kind}: {method} {route}: {} and not {status}: {}", answer.status, answer.text()));
             }
             if answer.status >= 400 {
                 answer.assert_problem(&format!("{kind}: {method} {route}"));
-                assert_eq!(own.count(), 1, "{kind}: {method} {route} did something");
+                let related = own.get("/relationships").expect(200).json()["total"].as_u64();
+                assert_eq!((own.count(), related), (2, Some(1)), "{kind}: {method} {route} did something");
             }
             denials += usize::from([401, 403].contains(&answer.status));
             if house.denials() != denials {

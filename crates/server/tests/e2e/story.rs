@@ -52,6 +52,9 @@ fn an_id_of_somebody_else_answers_as_one_that_nobody_has() {
         ("PATCH", "", Some(br#"{"metadata": {"a": 1}}"#.as_slice())),
         ("DELETE", "", None),
         ("GET", "/history", None),
+        ("GET", "/neighbours", None),
+        ("GET", "/neighbours?hops=2&direction=in", None),
+        ("POST", "/promote", None),
     ] {
         let ask = |id: &str| bob.call(method, &format!("{id}{suffix}"), body);
         let expected = ask(&unknown).expect(404);
@@ -66,6 +69,162 @@ fn an_id_of_somebody_else_answers_as_one_that_nobody_has() {
         }
     }
     assert_eq!(alice.get(&path_of(&foreign)).expect(200).json()["memory"], foreign["memory"]);
+}
+
+#[test]
+fn a_relationship_of_somebody_else_answers_as_one_that_nobody_has() {
+    let house = House::with(&NO_MODEL);
+    let (alice, bob) = (house.alice(), house.bob());
+    let mut chance = Chance::of(1);
+    let [hers, other] = [(), ()].map(|()| alice.add_with_vector(&mut chance, DIMENSION));
+    let [his, second] = [(), ()].map(|()| bob.add_with_vector(&mut chance, DIMENSION));
+    let foreign = alice.relate(&hers, "knows", &other);
+    let deleted = bob.relate(&his, "knew", &second);
+    let gone = bob.add_with_vector(&mut chance, DIMENSION);
+    bob.delete(&path_of(&gone)).expect(204);
+    let path = |id: &Value| format!("/relationships/{}", id.as_str().unwrap());
+    bob.delete(&path(&deleted["id"])).expect(204);
+    let unknown = json!("0199b1c2-7f3e-7abc-8def-0123456789ab");
+    for method in ["GET", "DELETE"] {
+        let expected = bob.call(method, &path(&unknown), None).expect(404).alike();
+        for id in [&foreign["id"], &deleted["id"], &hers["id"], &his["id"], &json!("x"), &json!("%00"), &json!("me")] {
+            assert_eq!(bob.call(method, &path(id), None).alike(), expected, "{method} {id}");
+        }
+    }
+    // Nor does one lead there, in either direction, alone or among others.
+    let edge = |source: &Value, target: &Value| json!({"source_memory_id": source, "target_memory_id": target, "relationship_type": "knows"});
+    let expected = bob.post("/relationships", edge(&his["id"], &unknown)).expect(404).alike();
+    for there in [&hers["id"], &gone["id"], &foreign["id"], &unknown, &json!("x"), &json!(""), &json!("me")] {
+        for (source, target) in [(&his["id"], there), (there, &his["id"]), (there, there), (there, &unknown)] {
+            assert_eq!(bob.post("/relationships", edge(source, target)).alike(), expected, "{source} {target}");
+        }
+        let list = json!({"relationships": [edge(&his["id"], &second["id"]), edge(&his["id"], there)]});
+        assert_eq!(bob.post("/relationships", list).alike(), expected, "{there}");
+        let of = bob.get(&format!("/relationships?memory_id={}", there.as_str().unwrap())).expect(200);
+        assert_eq!(of.text(), bob.get("/relationships?relationship_type=none").expect(200).text());
+    }
+    assert_eq!(bob.get("/relationships").expect(200).json()["total"], 0);
+    assert_eq!(alice.get(&path(&foreign["id"])).expect(200).json()["target_memory_id"], other["id"]);
+}
+
+#[test]
+fn memories_are_related_and_lead_to_one_another() {
+    let house = House::with(&NO_MODEL);
+    let (alice, bob) = (house.alice(), house.bob());
+    let mut chance = Chance::of(3);
+    let [tea, evening, sleep] = [(), (), ()].map(|()| alice.add_with_vector(&mut chance, DIMENSION));
+    let [one, two] = [(), ()].map(|()| bob.add_with_vector(&mut chance, DIMENSION));
+    bob.relate(&one, "happens", &two);
+    let happens = json!({"source_memory_id": tea["id"], "target_memory_id": evening["id"], "relationship_type": "happens",
+        "strength": 0.755, "metadata": {"note": value("alice-123")}, "user_id": "alice-123"});
+    let added = alice.post("/relationships", happens.clone()).expect(201);
+    let first = added.json();
+    assert_eq!((&first["strength"], &first["existing"]), (&json!(0.76), &json!(false)));
+    assert_eq!(first["metadata"], happens["metadata"]);
+    let mut stored = first.clone();
+    stored.as_object_mut().unwrap().remove("existing");
+    assert_eq!(alice.get(added.header("location").unwrap()).expect(200).json(), stored);
+    let again = alice.post("/relationships", happens).expect(201).json();
+    assert_eq!((&again["id"], &again["existing"]), (&first["id"], &json!(true)));
+    let list = json!({"relationships": [
+        {"source_memory_id": evening["id"], "target_memory_id": sleep["id"], "relationship_type": "before"},
+        {"source_memory_id": sleep["id"], "target_memory_id": tea["id"], "relationship_type": "needs not", "strength": 0}]});
+    let many = alice.post("/relationships", list).expect(201).json();
+    assert_eq!(many["relationships"].as_array().unwrap().len(), 2);
+
+    let page = alice.get("/relationships?limit=2").expect(200).json();
+    assert_eq!((&page["total"], page["relationships"].as_array().unwrap().len()), (&json!(3), 2));
+    let rest = alice.get(&format!("/relationships?limit=2&cursor={}", page["next_cursor"].as_str().unwrap()));
+    assert_eq!(rest.expect(200).json()["relationships"], json!([stored]));
+    let total = |query: &str| alice.get(&format!("/relationships?{query}")).expect(200).json()["total"].clone();
+    let tea_id = tea["id"].as_str().unwrap();
+    assert_eq!(total(&format!("memory_id={tea_id}")), 2);
+    assert_eq!(total(&format!("memory_id={tea_id}&direction=in")), 1);
+    assert_eq!(total("relationship_type=needs%20not&user_id=alice-123"), 1);
+
+    let walk = |query: &str| alice.get(&format!("{}/neighbours{query}", path_of(&tea))).expect(200).json();
+    let found = walk("?hops=2&direction=out");
+    assert_eq!(texts(&found["neighbours"]), [evening["memory"].as_str().unwrap(), sleep["memory"].as_str().unwrap()]);
+    assert_eq!((&found["neighbours"][1]["distance"], &found["more"]), (&json!(2), &json!(false)));
+    assert_eq!(
+        found["neighbours"][1]["path"],
+        json!([stored, alice.get("/relationships").expect(200).json()["relationships"][1]])
+    );
+    assert_eq!(texts(&walk("")["neighbours"]).len(), 2);
+    let only = walk("?relationship_type=happens&limit=1&user_id=alice-123");
+    assert_eq!(only["neighbours"][0]["path"], json!([stored]));
+
+    // They are taken along, out and away.
+    let export = alice.get("/export").expect(200).json();
+    assert_eq!((&export["total_relationships"], export["relationships"].as_array().unwrap().len()), (&json!(3), 3));
+    assert_eq!(export["relationships"][0], stored);
+    let before = alice.get("/usage").expect(200).json()["size_bytes"].as_u64().unwrap();
+    alice.delete(&format!("/relationships/{}", first["id"].as_str().unwrap())).expect(204);
+    assert!(alice.get("/usage").expect(200).json()["size_bytes"].as_u64().unwrap() < before);
+    alice.delete(&path_of(&sleep)).expect(204);
+    assert_eq!(total("limit=1"), 0);
+    assert_eq!(texts(&walk("?hops=2")["neighbours"]), Vec::<String>::new());
+    assert_eq!(bob.get("/relationships").expect(200).json()["total"], 1);
+}
+
+#[test]
+fn a_session_is_over_in_a_day_and_what_is_promoted_stays() {
+    let house = House::with(&NO_MODEL);
+    let (alice, bob) = (house.alice(), house.bob());
+    let mut chance = Chance::of(4);
+    let mut add = |caller: &crate::house::Caller, with: Value| {
+        let mut body = json!({"memory": value(&caller.owner), "embedding": chance.embedding(DIMENSION)});
+        body.as_object_mut().unwrap().extend(with.as_object().unwrap().clone());
+        caller.post("/memories", body).expect(201).json()
+    };
+    let day = add(&alice, json!({"run_id": "r 1/ü", "session": true}));
+    let hour = add(&alice, json!({"run_id": "r 1/ü", "session": true, "ttl_s": 3600}));
+    let minute = add(&alice, json!({"run_id": "r2", "ttl_s": 60}));
+    add(&alice, json!({"run_id": "r2"}));
+    add(&bob, json!({"run_id": "r2"}));
+    let kept_s = |memory: &Value| {
+        let moment = |field: &str| memory[field].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+        (moment("expiration") - moment("created_at")).as_secs()
+    };
+    assert_eq!([&day, &hour, &minute].map(kept_s), [86_400, 3_600, 60]);
+
+    let runs = alice.get("/runs").expect(200).json();
+    assert_eq!(runs["total"], 2);
+    let names: Vec<_> = runs["runs"].as_array().unwrap().iter().map(|run| (&run["run_id"], &run["memories"])).collect();
+    assert_eq!(names, [(&json!("r2"), &json!(2)), (&json!("r 1/ü"), &json!(2))]);
+    assert_eq!((&runs["runs"][0]["expiration"], &runs["runs"][1]["expiration"]), (&Value::Null, &day["expiration"]));
+    let page = alice.get("/runs?limit=1").expect(200).json();
+    let next = alice.get(&format!("/runs?limit=1&cursor={}", page["next_cursor"].as_str().unwrap())).expect(200).json();
+    assert_eq!((&next["runs"][0], &next["next_cursor"]), (&runs["runs"][1], &Value::Null));
+
+    let kept = alice.post(&format!("{}/promote", path_of(&day)), json!({})).expect(200).json();
+    assert_eq!((&kept["run_id"], &kept["expiration"], &kept["id"]), (&Value::Null, &Value::Null, &day["id"]));
+    // Kept already, it is not kept twice: the answer says by which.
+    let again =
+        json!({"memory": day["memory"], "embedding": chance.embedding(DIMENSION), "run_id": "r3", "session": true});
+    let again = alice.post("/memories", again).expect(201).json();
+    assert_eq!(again["existing"], false);
+    let refused = alice.post(&format!("{}/promote", path_of(&again)), json!({})).expect(409);
+    assert_eq!(refused.code(), "conflict");
+    assert!(refused.text().contains(day["id"].as_str().unwrap()));
+
+    assert_eq!(bob.delete("/runs/r%201%2F%C3%BC").expect(200).json()["deleted"], 0);
+    assert_eq!(alice.delete("/runs/r%201%2F%C3%BC").expect(200).json()["deleted"], 1);
+    assert_eq!(alice.delete("/runs/r%201%2F%C3%BC").expect(200).json()["deleted"], 0);
+    assert_eq!(alice.delete("/runs/").expect(404).code(), "not_found");
+    assert_eq!(alice.delete("/runs/r2").expect(200).json()["deleted"], 2);
+    alice.get(&path_of(&kept)).expect(200);
+    assert_eq!((alice.count(), bob.count()), (2, 1));
+
+    // What has expired is gone for everybody's eyes; cleaning up makes room, and says of how many.
+    let past =
+        json!({"memory": value("alice-123"), "embedding": chance.embedding(DIMENSION), "expiration": "2001-01-01"});
+    alice.post("/memories", past).expect(201);
+    assert_eq!(bob.delete("/memories/expired").expect(200).json()["deleted"], 0);
+    assert_eq!(alice.delete("/memories/expired").expect(200).json()["deleted"], 1);
+    assert_eq!(alice.delete("/memories/expired").expect(200).json()["deleted"], 0);
+    assert_eq!(alice.count(), 2);
+    house.assert_chain_whole("alice-123");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod history;
 mod read;
+mod run;
 mod write;
 
 use locule_core::memory::{Memory, Metadata};
@@ -12,7 +13,7 @@ use crate::state::Model;
 use crate::tx::Row;
 
 /// The columns that [`memory`] reads, in its order.
-const COLUMNS: &str =
+pub(crate) const COLUMNS: &str =
     "id, memory, agent_id, run_id, app_id, categories, metadata, hash, expiration, created_at, updated_at";
 
 /// The space has the vectors of another model.
@@ -28,7 +29,7 @@ pub fn mismatch(own: &Model, asked: &Model) -> Error {
 }
 
 /// The memory in [`COLUMNS`].
-fn memory(row: &dyn Row) -> Result<Memory> {
+pub(crate) fn memory(row: &dyn Row) -> Result<Memory> {
     Ok(Memory {
         id: row.memory_id(0)?,
         memory: row.text(1)?.to_owned(),
@@ -44,7 +45,7 @@ fn memory(row: &dyn Row) -> Result<Memory> {
     })
 }
 
-fn metadata(json: &str) -> Result<Metadata> {
+pub(crate) fn metadata(json: &str) -> Result<Metadata> {
     if json == "{}" { Ok(Metadata::new()) } else { parse(json) }
 }
 

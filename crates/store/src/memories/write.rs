@@ -37,6 +37,7 @@ impl Writer<'_> {
                 added.push(Added { memory: existing, existing: true });
                 continue;
             }
+            let expiration = memory.expires(self.reader.now);
             let memory = Memory {
                 id: MemoryId::mint(tick, self.chamber.tag, &self.reader.spaces.sources),
                 memory: memory.memory,
@@ -46,7 +47,7 @@ impl Writer<'_> {
                 categories: memory.categories,
                 metadata: memory.metadata,
                 hash,
-                expiration: memory.expiration,
+                expiration,
                 created_at: self.reader.now,
                 updated_at: self.reader.now,
             };
@@ -179,7 +180,7 @@ impl Writer<'_> {
     }
 
     /// The memory that has this text with the same labels.
-    fn same(&mut self, hash: &str, labels: &Labels) -> Result<Option<Memory>> {
+    pub(super) fn same(&mut self, hash: &str, labels: &Labels) -> Result<Option<Memory>> {
         const SAME: &str = "SELECT id, memory, agent_id, run_id, app_id, categories, metadata, hash, expiration, \
              created_at, updated_at, number FROM memories WHERE hash = $1 AND coalesce(agent_id, '') = $2 \
              AND coalesce(run_id, '') = $3 AND coalesce(app_id, '') = $4";
@@ -214,7 +215,7 @@ impl Writer<'_> {
         }
     }
 
-    fn has_expired(&self, memory: &Memory) -> bool {
+    pub(super) fn has_expired(&self, memory: &Memory) -> bool {
         memory.expiration.is_some_and(|expiration| expiration <= self.reader.now)
     }
 
@@ -227,7 +228,7 @@ impl Writer<'_> {
         }
     }
 
-    fn number(&self, id: MemoryId) -> Result<i64> {
+    pub(super) fn number(&self, id: MemoryId) -> Result<i64> {
         let number =
             self.tx.first("SELECT number FROM memories WHERE id = $1", &[Value::Id(id.as_bytes())], |row| {
                 row.integer(0)
@@ -292,7 +293,7 @@ impl Writer<'_> {
         Ok(last + 1)
     }
 
-    fn write_row(&self, number: i64, old: &Memory, new: &Memory) -> Result<()> {
+    pub(super) fn write_row(&self, number: i64, old: &Memory, new: &Memory) -> Result<()> {
         let tx = &*self.reader.tx;
         let metadata = json(new)?;
         if old.memory != new.memory {
@@ -320,7 +321,8 @@ impl Writer<'_> {
         history::updated(tx, old, new)
     }
 
-    fn remove(&mut self, number: i64, memory: &Memory) -> Result<()> {
+    pub(super) fn remove(&mut self, number: i64, memory: &Memory) -> Result<()> {
+        self.detach(memory.id)?;
         let tx = &*self.reader.tx;
         tx.dialect().words_remove(tx, number, &memory.memory)?;
         tx.execute("DELETE FROM memories WHERE number = $1", &[Value::Integer(number)])?;
@@ -340,6 +342,7 @@ impl Writer<'_> {
         tx.dialect().words_clear(tx)?;
         tx.execute("DELETE FROM memories", &[])?;
         tx.execute("DELETE FROM memory_vectors", &[])?;
+        tx.execute("DELETE FROM memory_relationships", &[])?;
         self.state.memories = 0;
         self.state.size_bytes = 0;
         self.delta.clear();
@@ -347,7 +350,7 @@ impl Writer<'_> {
     }
 
     /// What has expired does not count: it is swept away before anything is refused.
-    fn check_quota(&mut self) -> Result<()> {
+    pub(crate) fn check_quota(&mut self) -> Result<()> {
         while let Err(error) = self.within_quota() {
             if self.sweep()? == 0 {
                 return Err(error);
@@ -375,14 +378,14 @@ impl Writer<'_> {
 }
 
 /// What tells two memories of one text apart; empty where there is none, since no label is empty.
-struct Labels {
+pub(super) struct Labels {
     agent: String,
     run: String,
     app: String,
 }
 
 impl Labels {
-    fn of(memory: &Memory) -> Self {
+    pub(super) fn of(memory: &Memory) -> Self {
         Labels::from([&memory.agent_id, &memory.run_id, &memory.app_id])
     }
 

@@ -52,7 +52,7 @@ pub struct Wanted {
 }
 
 /// What a migration did and found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Report {
     /// The version of the layout before, if there was one.
     pub before: Option<i64>,
@@ -64,6 +64,8 @@ pub struct Report {
     pub put_aside: Vec<(String, i64)>,
     /// Owners of rows whom the directory has not met: for each a space has to be provisioned.
     pub owners: Vec<String>,
+    /// Those among them whose names no user can have: their rows are kept, and nobody sees them.
+    pub strangers: Vec<String>,
     /// How many vectors were taken over.
     pub vectors: usize,
     /// What an operator should know.

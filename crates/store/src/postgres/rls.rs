@@ -77,11 +77,13 @@ impl Keep for Rows {
     }
 
     fn create(&self, space: SpaceId) -> Result<()> {
+        let tag = self.directory.current(space)?.map(|(chamber, _)| i64::from(chamber.tag.0));
         self.within(space, |connection| {
+            // Where rows were there first, there is a state as well, and it learns whose it is.
             connection.execute(
-                "INSERT INTO space_state (space, revision, memories, size_bytes) VALUES ($1, 0, 0, 0)
-                 ON CONFLICT (user_id) DO UPDATE SET space = excluded.space",
-                &[Value::Id(space.as_bytes())],
+                "INSERT INTO space_state (space, tag, revision, memories, size_bytes) VALUES ($1, $2, 0, 0, 0)
+                 ON CONFLICT (user_id) DO UPDATE SET space = excluded.space, tag = excluded.tag",
+                &[Value::Id(space.as_bytes()), Value::integer(tag)],
             )
         })?;
         Ok(())

@@ -13,7 +13,11 @@ use crate::files;
 use crate::seal::Secret;
 
 /// The schema, step by step: a file at version n has the first n.
-pub const SPACE: &[&str] = &[include_str!("../migrations/space-1.sql"), include_str!("../migrations/space-2.sql")];
+pub const SPACE: &[&str] = &[
+    include_str!("../migrations/space-1.sql"),
+    include_str!("../migrations/space-2.sql"),
+    include_str!("../migrations/space-3.sql"),
+];
 
 /// The directory's, likewise.
 pub const DIRECTORY: &[&str] = &[include_str!("../migrations/directory-1.sql")];

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use locule_core::auth::{KeyKind, NewKey};
 use locule_core::clock::Sources;
 use locule_core::memory::{Change, NewMemory};
+use locule_core::relationship::NewRelationship;
 use locule_core::{Code, Erasure};
 
 use crate::house::{ENCRYPTED, House, Layout, PLAIN, User, code, copy, embed, files, model, noon, ready, traces};
@@ -43,6 +44,11 @@ fn live_through_everything(user: User) {
     for n in 0..30 {
         user.add(&format!("{SECRET} {n}"));
     }
+    let new = NewRelationship {
+        metadata: serde_json::json!({"note": SECRET}).as_object().unwrap().clone(),
+        ..NewRelationship::new(memory.id, SECRET, user.all()[0].id)
+    };
+    user.write(|writer| writer.relate(vec![new])).unwrap();
     user.search(&embed(SECRET), 5).unwrap();
     assert!(!crate::search::by_words(user, SECRET).is_empty());
     user.suspend(true);

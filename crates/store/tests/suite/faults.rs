@@ -26,6 +26,8 @@ fn read_all(user: User) -> Option<Code> {
             reader.history(memory.id)?;
         }
         reader.export(&mut |_, _| Ok(()))?;
+        reader.export_relationships(&mut |_| Ok(()))?;
+        reader.runs(&locule_core::memory::RunQuery::default())?;
         reader.statistics()?;
         reader.audit(&mut |_| Ok(()))?;
         reader.verify_audit()?.map_err(|_| locule_core::Error::new(Code::SpaceCorrupt, "the chain is broken"))?;
@@ -248,6 +250,22 @@ fn what_a_newer_version_wrote_is_left_alone() {
     let directory = house.data().join("directory.db");
     Connection::open(&directory).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
     assert_eq!(code(house.try_neighbour()), Some(Code::SchemaTooNew));
+}
+
+#[test]
+fn what_an_older_version_wrote_is_brought_up_to_date() {
+    let mut house = House::new(&PLAIN);
+    let (one, two) = (house.alice().add("one").id, house.alice().add("two").id);
+    house.bob().add("is there");
+    let file = house.alice().file();
+    let before = "DROP TABLE memory_relationships; DROP INDEX memories_run; PRAGMA user_version = 2";
+    house.while_closed(|_| Connection::open(&file).unwrap().execute_batch(before).unwrap());
+    assert_eq!(read_all(house.alice()), None);
+    let new = locule_core::relationship::NewRelationship::new(one, "before", two);
+    house.alice().write(|writer| writer.relate(vec![new])).unwrap();
+    house.reopen();
+    assert_eq!(house.alice().read(|reader| reader.relationship_count()).unwrap(), 1);
+    assert_eq!((house.alice().texts().len(), house.bob().texts().len()), (2, 1));
 }
 
 #[test]

@@ -8,8 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use locule_core::filter::Filter;
-use locule_core::id::MemoryId;
+use locule_core::id::{MemoryId, RelationshipId};
 use locule_core::memory::{Change, ListQuery, Memory, NewMemory, hash};
+use locule_core::relationship::{
+    Direction, NeighbourQuery, NewRelationship, Relationship, RelationshipQuery, Strength,
+};
 use locule_core::{Code, Result};
 use locule_store::vector::encode;
 use serde_json::json;
@@ -70,8 +73,65 @@ struct Person {
     memories: BTreeMap<MemoryId, Memory>,
     /// Every id they ever had, so that gone ones are asked for too.
     ids: Vec<MemoryId>,
+    relationships: BTreeMap<RelationshipId, Relationship>,
+    relationship_ids: Vec<RelationshipId>,
     suspended: bool,
     known: bool,
+}
+
+impl Person {
+    /// Memories have gone, and with them what was between them and others.
+    fn tidy(&mut self) {
+        let is_there = |id: &MemoryId| self.memories.contains_key(id);
+        self.relationships.retain(|_, one| is_there(&one.source_memory_id) && is_there(&one.target_memory_id));
+    }
+
+    /// Steps from a memory: the relationship and where it leads.
+    fn steps(&self, from: MemoryId, query: &NeighbourQuery) -> Vec<(&Relationship, MemoryId)> {
+        let of_type = |one: &&Relationship| {
+            query.relationship_type.as_ref().is_none_or(|wanted| *wanted == one.relationship_type)
+        };
+        let mut steps = Vec::new();
+        for one in self.relationships.values().filter(of_type) {
+            if one.source_memory_id == from && query.direction != Direction::In {
+                steps.push((one, one.target_memory_id));
+            }
+            if one.target_memory_id == from && query.direction != Direction::Out {
+                steps.push((one, one.source_memory_id));
+            }
+        }
+        steps
+    }
+
+    /// Every way of one or two steps, tried one by one; of those to one memory the best.
+    fn ways(&self, from: MemoryId, query: &NeighbourQuery) -> Vec<(MemoryId, Vec<RelationshipId>)> {
+        let mut ways: Vec<(usize, i32, Vec<RelationshipId>, MemoryId)> = Vec::new();
+        for (first, near) in self.steps(from, query) {
+            let strength = i32::from(first.strength.hundredths());
+            ways.push((1, -strength * 100, vec![first.id], near));
+            let further = if query.hops == 2 { self.steps(near, query) } else { Vec::new() };
+            for (second, far) in further {
+                let strength = strength * i32::from(second.strength.hundredths());
+                ways.push((2, -strength, vec![first.id, second.id], far));
+            }
+        }
+        ways.sort();
+        let mut seen = std::collections::BTreeSet::from([from]);
+        ways.retain(|(.., to)| seen.insert(*to));
+        ways.sort_by_key(|(length, strength, _, to)| (*length, *strength, std::cmp::Reverse(*to)));
+        ways.into_iter().map(|(_, _, path, to)| (to, path)).collect()
+    }
+
+    /// Bytes as the quota counts them.
+    fn size(&self) -> u64 {
+        let json = |metadata: &locule_core::memory::Metadata| {
+            if metadata.is_empty() { 0 } else { serde_json::to_string(metadata).unwrap().len() }
+        };
+        let of_memory = |memory: &Memory| memory.memory.len() + json(&memory.metadata) + 2 * crate::house::DIMENSION;
+        let of_relationship = |one: &Relationship| 64 + one.relationship_type.len() + json(&one.metadata);
+        let memories: usize = self.memories.values().map(of_memory).sum();
+        (memories + self.relationships.values().map(of_relationship).sum::<usize>()) as u64
+    }
 }
 
 struct Town {
@@ -100,7 +160,7 @@ const TEXTS: [&str; 12] = [
 
 impl Town {
     fn step(&mut self, who: usize, when: &str) {
-        match self.dice.below(40) {
+        match self.dice.below(54) {
             0..=9 => self.add(who, when),
             10..=13 => self.get(who, when),
             14..=16 => self.check(who, when),
@@ -115,6 +175,12 @@ impl Town {
             36 => self.house.reopen_with(&mut self.beside),
             37 => self.beside = if self.beside.is_some() { None } else { Some(self.house.neighbour()) },
             38 => self.house.store.spaces.publish().unwrap(),
+            40..=44 => self.relate(who, when),
+            45 => self.unrelate(who, when),
+            46..=48 => self.walk(who, when),
+            49..=51 => self.promote(who, when),
+            52 => self.end_run(who, when),
+            53 => self.clean_up(who, when),
             _ => self.house.store.spaces.close().unwrap(),
         }
     }
@@ -130,6 +196,14 @@ impl Town {
 
     fn label(&mut self) -> Option<String> {
         self.dice.one_in(3).then(|| "chef".to_owned())
+    }
+
+    fn run(&mut self) -> Option<String> {
+        self.dice.one_in(3).then(|| self.dice.pick(&["trip", "call"]).to_string())
+    }
+
+    fn moment(&self) -> Timestamp {
+        Timestamp::from_second(crate::house::noon().as_second() + self.now).unwrap()
     }
 
     fn text(&mut self, who: usize) -> String {
@@ -148,11 +222,17 @@ impl Town {
     fn add(&mut self, who: usize, when: &str) {
         let count = 1 + self.dice.below(4);
         let batch: Vec<NewMemory> = (0..count)
-            .map(|_| NewMemory {
-                agent_id: self.label(),
-                metadata: json!({"n": self.dice.below(5)}).as_object().unwrap().clone(),
-                expiration: self.dice.one_in(4).then(|| self.later()),
-                ..NewMemory::text(self.text(who))
+            .map(|_| {
+                let run_id = self.run();
+                let ttl_s = (run_id.is_some() && self.dice.one_in(2)).then(|| 1 + self.dice.below(100) as u32);
+                NewMemory {
+                    agent_id: self.label(),
+                    run_id,
+                    metadata: json!({"n": self.dice.below(5)}).as_object().unwrap().clone(),
+                    expiration: (ttl_s.is_none() && self.dice.one_in(4)).then(|| self.later()),
+                    ttl_s,
+                    ..NewMemory::text(self.text(who))
+                }
             })
             .collect();
         let outcome = self.user(who).try_add(batch.clone());
@@ -168,8 +248,9 @@ impl Town {
             }
         };
         for (new, added) in batch.iter().zip(added) {
-            let twin =
-                model.memories.values().find(|old| old.memory == new.memory && old.agent_id == new.agent_id).cloned();
+            let same =
+                |old: &&Memory| old.memory == new.memory && old.agent_id == new.agent_id && old.run_id == new.run_id;
+            let twin = model.memories.values().find(same).cloned();
             assert_eq!(added.existing, twin.is_some(), "{when}");
             match twin {
                 Some(twin) => assert_eq!(added.memory, twin, "{when}"),
@@ -177,8 +258,8 @@ impl Town {
                     assert!(model.ids.iter().all(|id| *id < added.memory.id), "{when}: ids rise");
                     assert_eq!((&added.memory.memory, &added.memory.metadata), (&new.memory, &new.metadata), "{when}");
                     assert_eq!(
-                        (&added.memory.agent_id, added.memory.expiration),
-                        (&new.agent_id, new.expiration),
+                        (&added.memory.agent_id, &added.memory.run_id, added.memory.expiration),
+                        (&new.agent_id, &new.run_id, new.expires(self.moment())),
                         "{when}"
                     );
                     model.ids.push(added.memory.id);
@@ -276,7 +357,10 @@ impl Town {
         };
         let text = change.memory.as_ref().unwrap_or(&old.memory);
         let agent = change.agent_id.as_ref().unwrap_or(&old.agent_id);
-        if memories.values().any(|other| other.id != id && other.memory == *text && other.agent_id == *agent) {
+        let same = |other: &Memory| {
+            other.id != id && other.memory == *text && other.agent_id == *agent && other.run_id == old.run_id
+        };
+        if memories.values().any(same) {
             assert_eq!(code(outcome), Some(Code::Conflict), "{when}");
             return;
         }
@@ -297,6 +381,7 @@ impl Town {
             Some(_) => outcome.unwrap(),
             None => assert_eq!(code(outcome), Some(Code::NotFound), "{when}"),
         }
+        self.people[who].tidy();
     }
 
     fn delete_all(&mut self, who: usize, when: &str) {
@@ -306,6 +391,7 @@ impl Town {
         self.people[who].known = true;
         let before = self.people[who].memories.len();
         self.people[who].memories.retain(|_, memory| agent.is_some() && memory.agent_id.is_none());
+        self.people[who].tidy();
         assert_eq!(outcome.unwrap() as usize, before - self.people[who].memories.len(), "{when}");
     }
 
@@ -316,15 +402,20 @@ impl Town {
         let now = crate::house::noon().as_second() + self.now;
         for person in &mut self.people {
             person.memories.retain(|_, memory| memory.expiration.is_none_or(|expiration| expiration.as_second() > now));
+            person.tidy();
         }
     }
 
     /// Takes everything along, is erased, and comes back with it.
     fn move_house(&mut self, who: usize, when: &str) {
-        let mut luggage = Vec::new();
+        let (mut luggage, mut strings) = (Vec::new(), Vec::new());
         let outcome = self.user(who).read(|reader| {
             reader.export(&mut |memory, vector| {
                 luggage.push((memory, vector));
+                Ok(())
+            })?;
+            reader.export_relationships(&mut |relationship| {
+                strings.push(relationship);
                 Ok(())
             })
         });
@@ -332,20 +423,178 @@ impl Town {
         outcome.unwrap();
         let expected: Vec<Memory> = self.people[who].memories.values().cloned().collect();
         assert_eq!(luggage.iter().map(|(memory, _)| memory.clone()).collect::<Vec<_>>(), expected, "{when}");
-        if self.dice.one_in(2) {
+        let tied: Vec<Relationship> = self.people[who].relationships.values().cloned().collect();
+        assert_eq!(strings, tied, "{when}");
+        let moves = self.dice.one_in(2);
+        if moves {
             self.user(who).erase().unwrap();
             // The new space knows of no more than is brought along.
             self.people[who].ids = luggage.iter().map(|(memory, _)| memory.id).collect();
+            self.people[who].relationship_ids = strings.iter().map(|one| one.id).collect();
         }
         self.user(who)
             .write(|writer| {
                 for (memory, vector) in &luggage {
                     writer.import(&model(), memory, encode(vector).unwrap())?;
                 }
+                for one in &strings {
+                    assert_eq!(writer.import_relationship(one)?, moves, "{when}");
+                }
                 writer.note_import(luggage.len() as u64)
             })
             .unwrap();
         self.people[who].known = true;
+    }
+
+    fn relate(&mut self, who: usize, when: &str) {
+        let mut batch = Vec::new();
+        for _ in 0..1 + self.dice.below(3) {
+            let (Some(source), Some(target)) = (self.some_end(who), self.some_end(who)) else { return };
+            let strength = Strength::of(*self.dice.pick(&[0.0, 0.25, 0.5, 0.5, 1.0])).unwrap();
+            let metadata = if self.dice.one_in(2) { json!({}) } else { json!({"n": self.dice.below(5)}) };
+            let metadata = metadata.as_object().unwrap().clone();
+            let relationship_type = *self.dice.pick(&["likes", "is", "before"]);
+            batch.push(NewRelationship {
+                strength,
+                metadata,
+                ..NewRelationship::new(source, relationship_type, target)
+            });
+        }
+        let outcome = self.user(who).write(|writer| writer.relate(batch.clone()));
+        let Some(outcome) = self.allowed(who, outcome, when) else { return };
+        self.people[who].known = true;
+        let person = &mut self.people[who];
+        for one in &batch {
+            let is_there = |id| person.memories.contains_key(id);
+            if !(is_there(&one.source_memory_id) && is_there(&one.target_memory_id)) {
+                assert_eq!(code(outcome), Some(Code::NotFound), "{when}");
+                return;
+            }
+            if one.source_memory_id == one.target_memory_id {
+                assert_eq!(code(outcome), Some(Code::Invalid), "{when}");
+                return;
+            }
+        }
+        for (new, related) in batch.iter().zip(outcome.unwrap()) {
+            let key = |one: &Relationship| (one.source_memory_id, one.target_memory_id, one.relationship_type.clone());
+            let one = related.relationship;
+            let twin = person.relationships.values().find(|old| key(old) == key(&one)).cloned();
+            assert_eq!(related.existing, twin.is_some(), "{when}");
+            match twin {
+                Some(twin) => assert_eq!(one, twin, "{when}"),
+                None => {
+                    assert!(person.relationships.keys().all(|id| *id < one.id), "{when}: ids rise");
+                    assert_eq!(key(&one), (new.source_memory_id, new.target_memory_id, new.relationship_type.clone()));
+                    assert_eq!((one.strength, &one.metadata), (new.strength, &new.metadata), "{when}");
+                    person.relationship_ids.push(one.id);
+                    person.relationships.insert(one.id, one);
+                }
+            }
+        }
+    }
+
+    /// One of their memories, seldom anybody's id.
+    fn some_end(&mut self, who: usize) -> Option<MemoryId> {
+        let ids: Vec<_> = self.people[who].memories.keys().copied().collect();
+        if ids.is_empty() || self.dice.one_in(12) { self.some_id(who) } else { Some(*self.dice.pick(&ids)) }
+    }
+
+    fn unrelate(&mut self, who: usize, when: &str) {
+        let other = if self.dice.one_in(4) { self.dice.below(self.people.len()) } else { who };
+        let ids = &self.people[other].relationship_ids;
+        if ids.is_empty() {
+            return;
+        }
+        let id = *self.dice.pick(ids);
+        let outcome = self.user(who).write(|writer| writer.unrelate(id));
+        let Some(outcome) = self.allowed(who, outcome, when) else { return };
+        self.people[who].known = true;
+        match self.people[who].relationships.remove(&id) {
+            Some(_) => outcome.unwrap(),
+            None => assert_eq!(code(outcome), Some(Code::NotFound), "{when}"),
+        }
+    }
+
+    /// The relationships and the neighbours of a memory are what the map says.
+    fn walk(&mut self, who: usize, when: &str) {
+        let Some(id) = self.some_end(who) else { return };
+        let direction = *self.dice.pick(&[Direction::Out, Direction::In, Direction::Both]);
+        let relationship_type = self.dice.one_in(3).then(|| "is".to_owned());
+        let (hops, limit) = (1 + self.dice.below(2), 1 + self.dice.below(30));
+        let query = NeighbourQuery { direction, hops, relationship_type: relationship_type.clone(), limit };
+        let of_memory =
+            RelationshipQuery { memory: Some((id, direction)), relationship_type, limit: 1000, before: None };
+        let outcome =
+            self.user(who).read(|reader| Ok((reader.relationships(&of_memory)?, reader.neighbours(id, &query))));
+        let Some(outcome) = self.allowed(who, outcome, when) else { return };
+        let (listed, found) = outcome.unwrap();
+        let person = &self.people[who];
+        let mut expected: Vec<_> = person.steps(id, &query).into_iter().map(|(one, _)| one.clone()).collect();
+        expected.sort_by_key(|one| std::cmp::Reverse(one.id));
+        assert_eq!(listed.relationships, expected, "{when}");
+        if !person.memories.contains_key(&id) {
+            assert_eq!(code(found), Some(Code::NotFound), "{when}");
+            return;
+        }
+        let found = found.unwrap();
+        let mut expected = person.ways(id, &query);
+        assert_eq!(found.more, expected.len() > limit, "{when}");
+        expected.truncate(limit);
+        assert_eq!(found.neighbours.len(), expected.len(), "{when}");
+        for (neighbour, (id, path)) in found.neighbours.iter().zip(expected) {
+            assert_eq!(&neighbour.memory, &person.memories[&id], "{when}");
+            let along: Vec<_> = path.iter().map(|id| person.relationships[id].clone()).collect();
+            assert_eq!(neighbour.path, along, "{when}");
+        }
+    }
+
+    fn promote(&mut self, who: usize, when: &str) {
+        let Some(id) = self.some_end(who) else { return };
+        let outcome = self.user(who).write(|writer| writer.promote(id));
+        let Some(outcome) = self.allowed(who, outcome, when) else { return };
+        self.people[who].known = true;
+        let now = self.moment();
+        let memories = &mut self.people[who].memories;
+        let Some(old) = memories.get(&id).cloned() else {
+            assert_eq!(code(outcome), Some(Code::NotFound), "{when}");
+            return;
+        };
+        let same = |other: &Memory| {
+            other.id != id && other.memory == old.memory && other.agent_id == old.agent_id && other.run_id.is_none()
+        };
+        if memories.values().any(same) {
+            assert_eq!(code(outcome), Some(Code::Conflict), "{when}");
+            return;
+        }
+        let lasts = old.run_id.is_none() && old.expiration.is_none();
+        let updated_at = if lasts { old.updated_at } else { now };
+        let expected = Memory { run_id: None, expiration: None, updated_at, ..old };
+        assert_eq!(outcome.unwrap(), expected, "{when}");
+        memories.insert(id, expected);
+    }
+
+    fn end_run(&mut self, who: usize, when: &str) {
+        let outcome = self.user(who).write(|writer| writer.end_run("trip"));
+        let Some(outcome) = self.allowed(who, outcome, when) else { return };
+        self.people[who].known = true;
+        let before = self.people[who].memories.len();
+        self.people[who].memories.retain(|_, memory| memory.run_id.as_deref() != Some("trip"));
+        self.people[who].tidy();
+        assert_eq!(outcome.unwrap() as usize, before - self.people[who].memories.len(), "{when}");
+    }
+
+    /// With what has expired out of the way, the figures are those of the map, to the byte.
+    fn clean_up(&mut self, who: usize, when: &str) {
+        let outcome = self.user(who).write(|writer| {
+            while writer.sweep()? > 0 {}
+            Ok(())
+        });
+        let Some(outcome) = self.allowed(who, outcome, when) else { return };
+        outcome.unwrap();
+        self.people[who].known = true;
+        let state = self.user(who).read(|reader| reader.state()).unwrap();
+        let person = &self.people[who];
+        assert_eq!((state.memories as usize, state.size_bytes), (person.memories.len(), person.size()), "{when}");
     }
 
     fn suspend(&mut self, who: usize) {

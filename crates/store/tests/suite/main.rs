@@ -59,6 +59,8 @@ macro_rules! for_each_file_layout {
 }
 
 mod audit;
+mod directory;
+mod directory_shared;
 mod disk;
 mod erase;
 mod faults;
@@ -68,5 +70,7 @@ mod kill;
 mod machine;
 mod memories;
 mod pool;
+mod relationships;
+mod runs;
 mod search;
 mod transactions;

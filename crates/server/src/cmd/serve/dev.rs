@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use locule::auth::{ActAs, KeyKind};
-use locule::{Engine, Request};
+use locule::postgres::Address;
+use locule::{Engine, Keeping, Request};
 
 use super::init::{self, Found};
 use crate::cmd::context::reason;
@@ -23,7 +24,12 @@ pub fn open(config: &Config) -> Result<Engine, Failure> {
             true
         }
     };
-    Ok(Engine::open(locule::Config { create, ..config.engine() })?)
+    let engine = locule::Config { create, ..config.engine() };
+    // Trying it out is one command: where somebody may set the database up, it is done at once.
+    if let (Keeping::Postgres(_), Some(admin)) = (&engine.keeping, config.privileged()) {
+        locule::migrate(&engine, &Address::parse(admin)?, None)?;
+    }
+    Ok(Engine::open(engine)?)
 }
 
 /// What somebody needs who tries it out.

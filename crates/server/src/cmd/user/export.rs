@@ -15,8 +15,8 @@ use crate::cmd::output::{self, say, shown};
 
 /// Take everything out of a user's space, as one JSON object
 ///
-/// Memories come one to a line, with all their fields and their vectors; `locule user import` puts them back exactly. What
-/// is written is not encrypted.
+/// Memories come one to a line, with all their fields and their vectors, and after them the relationships between them;
+/// `locule user import` puts them back exactly. What is written is not encrypted.
 ///
 /// Examples:
 ///   locule user export alice --out alice.json

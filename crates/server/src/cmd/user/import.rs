@@ -7,20 +7,20 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use clap::Args;
 use indicatif::ProgressBar;
-use locule::{Act, Error, ImportSummary};
+use locule::{Act, Error, ImportSummary, Imported};
 
 use super::progress;
 use crate::cmd::context::{Context, Installation, reason};
 use crate::cmd::failure::{Failure, Outcome};
 use crate::cmd::output::{self, say, shown};
-use crate::cmd::user::reader::{self, Exported, Ours};
+use crate::cmd::user::reader::{self, Ours};
 
 /// Put memories into a user's space
 ///
 /// Takes what `locule user export` writes, and puts it back exactly: ids, times and vectors included. Takes JSON lines and
 /// JSON arrays of memories too, of which only `content` (or `memory`) must be there; a memory without a vector gets one.
-/// What is there already, by id or by text, is skipped, so that an import that was cut short can be repeated. The user is
-/// created if there is none.
+/// What is there already, by id or by text, is skipped, so that an import that was cut short can be repeated; so are
+/// relationships that lead to a memory that is not there. The user is created if there is none.
 ///
 /// Examples:
 ///   locule user import alice alice.json
@@ -34,7 +34,7 @@ pub struct Import {
     file: PathBuf,
 }
 
-/// How many memories are read ahead of those that are being stored.
+/// How many things are read ahead of those that are being stored.
 const AHEAD: usize = 64;
 
 impl Import {
@@ -42,15 +42,21 @@ impl Import {
         let source = open(&self.file)?;
         let installation = context.open()?;
         let summary = self.import(&installation, source)?;
-        let ImportSummary { imported, skipped } = summary;
+        let ImportSummary { imported, skipped, relationships_imported, relationships_skipped } = summary;
         say(format!(
             "Imported {imported} memories into the space of {}; {skipped} were there already.",
             shown(&self.id)
         ));
+        if relationships_imported + relationships_skipped > 0 {
+            say(format!(
+                "Imported {relationships_imported} relationships between them; {relationships_skipped} were there already, \
+                 or lead to a memory that is not."
+            ));
+        }
         if context.json() { output::json(&summary) } else { Ok(()) }
     }
 
-    /// One thread reads and one stores, with a few memories between them.
+    /// One thread reads and one stores, with a few things between them.
     fn import(&self, installation: &Installation, source: Source) -> Result<ImportSummary, Failure> {
         let engine = &installation.engine;
         let operator = installation.operator("user import")?;
@@ -67,7 +73,7 @@ impl Import {
             threads.spawn(move || read(reader, &ours, &sender));
             engine.import(
                 || engine.gate().system_write(&operator, identity.clone(), Act::WriteMemories, &reason("user import")),
-                Memories(receiver),
+                Things(receiver),
                 &mut |_| {},
             )
         });
@@ -108,18 +114,18 @@ impl Read for Watched {
     }
 }
 
-type Item = Result<Exported, Error>;
+type Item = Result<Imported, Error>;
 
 fn read(reader: Watched, ours: &Ours, sender: &SyncSender<Item>) {
     // Nobody listens any more when storing has failed, and then there is nothing to say.
-    if let Err(error) = reader::read(reader, ours, &mut |memory| sender.send(Ok(memory)).is_ok()) {
+    if let Err(error) = reader::read(reader, ours, &mut |thing| sender.send(Ok(thing)).is_ok()) {
         let _ = sender.send(Err(error));
     }
 }
 
-struct Memories(Receiver<Item>);
+struct Things(Receiver<Item>);
 
-impl Iterator for Memories {
+impl Iterator for Things {
     type Item = Item;
 
     fn next(&mut self) -> Option<Item> {

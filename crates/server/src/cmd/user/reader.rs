@@ -1,15 +1,14 @@
 //! Reading memories out of JSON, one at a time, however many there are: an export, an array, or one memory to a line.
+//! Relationships come with an export only, after its memories.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{self, BufReader, Read};
 use std::rc::Rc;
 
-use locule::{EXPORT_FORMAT, Error, limit};
+use locule::{EXPORT_FORMAT, Error, Exported, ExportedRelationship, Imported, limit};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
-
-pub use locule::Exported;
 
 /// The model that makes vectors here.
 pub struct Ours {
@@ -19,8 +18,8 @@ pub struct Ours {
     pub dimension: usize,
 }
 
-/// Reads memories and hands each to `take`, until it wants no more. Never holds more than one.
-pub fn read(reader: impl Read, ours: &Ours, take: &mut dyn FnMut(Exported) -> bool) -> Result<(), Error> {
+/// Reads memories and relationships and hands each to `take`, until it wants no more. Never holds more than one.
+pub fn read(reader: impl Read, ours: &Ours, take: &mut dyn FnMut(Imported) -> bool) -> Result<(), Error> {
     let allowance = Allowance::default();
     let metered = Metered { inner: BufReader::with_capacity(1 << 16, reader), allowance: allowance.clone() };
     let mut json = serde_json::Deserializer::from_reader(metered);
@@ -48,17 +47,18 @@ fn refusal(count: u64, error: &serde_json::Error) -> Error {
     ))
 }
 
-/// Where memories go.
+/// Where they go.
 struct Sink<'a> {
-    take: &'a mut dyn FnMut(Exported) -> bool,
+    take: &'a mut dyn FnMut(Imported) -> bool,
+    /// How many memories went there.
     count: u64,
     had_enough: bool,
 }
 
 impl Sink<'_> {
-    fn put<E: serde::de::Error>(&mut self, memory: Exported) -> Result<(), E> {
-        self.count += 1;
-        self.had_enough = !(self.take)(memory);
+    fn put<E: serde::de::Error>(&mut self, thing: Imported) -> Result<(), E> {
+        self.count += u64::from(matches!(thing, Imported::Memory(_)));
+        self.had_enough = !(self.take)(thing);
         if self.had_enough { Err(E::custom("nobody takes more")) } else { Ok(()) }
     }
 }
@@ -128,9 +128,14 @@ impl<'de> Visitor<'de> for Top<'_, '_> {
         let mut is_export = false;
         while let Some(key) = map.next_key::<String>()? {
             if key == "memories" {
+                if fields.contains_key("relationships") {
+                    return Err(A::Error::custom("`relationships` stands before `memories`, and must stand after it"));
+                }
                 let keep_vectors = self.head(&fields)?;
                 map.next_value_seed(List { top: self, keep_vectors })?;
                 is_export = true;
+            } else if is_export && key == "relationships" {
+                map.next_value_seed(Relationships { top: self })?;
             } else if is_export && ["format", "model", "dimension"].contains(&&*key) {
                 // By now vectors have been taken for what this would say otherwise.
                 return Err(A::Error::custom(format!("`{key}` stands after `memories`, and must stand before it")));
@@ -142,7 +147,7 @@ impl<'de> Visitor<'de> for Top<'_, '_> {
             return Ok(());
         }
         let memory = serde_json::from_value(Value::Object(fields)).map_err(A::Error::custom)?;
-        self.sink.borrow_mut().put(memory)
+        self.sink.borrow_mut().put(Imported::Memory(memory))
     }
 }
 
@@ -190,7 +195,37 @@ impl<'de> Visitor<'de> for List<'_, '_> {
             if !self.keep_vectors {
                 memory.embedding = None;
             }
-            self.top.sink.borrow_mut().put(memory)?;
+            self.top.sink.borrow_mut().put(Imported::Memory(Box::new(memory)))?;
+            self.top.allowance.renew();
+        }
+        Ok(())
+    }
+}
+
+/// An array of relationships.
+struct Relationships<'a, 'b> {
+    top: Top<'a, 'b>,
+}
+
+impl<'de> DeserializeSeed<'de> for Relationships<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Relationships<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of relationships")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        self.top.allowance.renew();
+        while let Some(relationship) = items.next_element::<ExportedRelationship>()? {
+            self.top.sink.borrow_mut().put(Imported::Relationship(relationship))?;
             self.top.allowance.renew();
         }
         Ok(())
@@ -204,8 +239,11 @@ mod tests {
     fn contents(json: &str) -> Result<Vec<(String, bool)>, Error> {
         let ours = Ours { model: "ours".to_owned(), dimension: 2 };
         let mut contents = Vec::new();
-        read(json.as_bytes(), &ours, &mut |memory| {
-            contents.push((memory.content, memory.embedding.is_some()));
+        read(json.as_bytes(), &ours, &mut |thing| {
+            contents.push(match thing {
+                Imported::Memory(memory) => (memory.content, memory.embedding.is_some()),
+                Imported::Relationship(relationship) => (relationship.relationship_type, false),
+            });
             true
         })?;
         Ok(contents)
@@ -230,6 +268,19 @@ mod tests {
         for head in [r#""model":"theirs","dimension":2"#, r#""model":"ours","dimension":3"#] {
             let json = format!(r#"{{{head},"memories":[{{"content":"a","embedding":"AAAA"}}]}}"#);
             assert_eq!(contents(&json).unwrap(), vec![("a".to_owned(), false)]);
+        }
+    }
+
+    #[test]
+    fn relationships_come_after_the_memories_they_lead_to() {
+        let id = "0199b1c2-7f3e-7abc-8def-0123456789ab";
+        let edge = format!(r#"{{"source_memory_id":"{id}","target_memory_id":"{id}","relationship_type":"r"}}"#);
+        let json = format!(r#"{{"memories":[{{"content":"a"}}],"relationships":[{edge}]}}"#);
+        assert_eq!(contents(&json).unwrap(), vec![("a".to_owned(), false), ("r".to_owned(), false)]);
+        let error = contents(&format!(r#"{{"relationships":[{edge}],"memories":[{{"content":"a"}}]}}"#)).unwrap_err();
+        assert!(error.detail().contains("must stand after"), "{error}");
+        for bad in [r#"{"memories":[],"relationships":{}}"#, r#"{"memories":[],"relationships":[{}]}"#] {
+            assert!(contents(bad).is_err(), "{bad}");
         }
     }
 

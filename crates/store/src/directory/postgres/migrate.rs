@@ -12,11 +12,19 @@ pub const STEPS: &[&str] = &[include_str!("../../migrations/postgres/directory-1
 /// Does what is missing, in a transaction under way that nobody else migrates in at the same time, as somebody who may hand
 /// tables over to the owner. The roles of this prefix, the schema `locule` and its table `migrations` are there by now.
 pub fn apply(connection: &Connection, prefix: &Prefix) -> Result<()> {
-    let mut version = 0;
-    connection.query("SELECT version FROM locule.migrations WHERE name = 'directory'", &[], &mut |row| {
+    let (mut version, mut roles) = (0, prefix.as_str().to_owned());
+    connection.query("SELECT version, prefix FROM locule.migrations WHERE name = 'directory'", &[], &mut |row| {
         version = row.integer(0)?;
+        row.text(1)?.clone_into(&mut roles);
         Ok(())
     })?;
+    if roles != prefix.as_str() {
+        return Err(Error::invalid(format!(
+            "This database was set up with roles that begin with {roles}, and now they are to begin with {}. Configure the \
+             one it has.",
+            prefix.as_str()
+        )));
+    }
     let Some(missing) = STEPS.get(version.max(0) as usize..) else {
         return Err(Error::new(
             Code::SchemaTooNew,

@@ -160,6 +160,12 @@ GRANT INSERT (user_id, id, operation, timestamp, metadata, actor, request_id) ON
     TO "{prefix}_directory";
 CREATE POLICY locule_denials ON public.memory_history FOR INSERT TO "{prefix}_directory"
     WITH CHECK (operation = 'access_denied' AND user_id <> '');
+-- Whoever is erased is named in no refusal of somebody else any more: the name becomes a pseudonym, and nothing else changes.
+GRANT SELECT (operation, metadata), UPDATE (metadata) ON public.memory_history TO "{prefix}_directory";
+CREATE POLICY locule_denials_seen ON public.memory_history FOR SELECT TO "{prefix}_directory"
+    USING (operation = 'access_denied');
+CREATE POLICY locule_denials_forgotten ON public.memory_history FOR UPDATE TO "{prefix}_directory"
+    USING (operation = 'access_denied') WITH CHECK (operation = 'access_denied');
 
 -- What the server does by itself, triggers do for everybody else: ids, numbers and hashes, the history, and the state, by
 -- which a server notices that what it holds in memory is old. They run as a role that sees the rows of one owner: of the one

@@ -16,6 +16,7 @@ CREATE TABLE memories (
 );
 -- The same text is kept once for each agent, run and app. (A label is never empty, so '' stands for none.)
 CREATE UNIQUE INDEX memories_same ON memories (hash, coalesce(agent_id, ''), coalesce(run_id, ''), coalesce(app_id, ''));
+CREATE INDEX memories_run ON memories (run_id) WHERE run_id IS NOT NULL;
 CREATE INDEX memories_expiration ON memories (expiration) WHERE expiration IS NOT NULL;
 
 CREATE TABLE memory_vectors (
@@ -38,8 +39,7 @@ CREATE TABLE memory_history (
 CREATE INDEX memory_history_memory ON memory_history (memory_id, number);
 
 CREATE TABLE memory_relationships (
-    number      bigint      PRIMARY KEY,
-    id          uuid        NOT NULL UNIQUE,
+    id          uuid        PRIMARY KEY,
     source_memory_id uuid   NOT NULL REFERENCES memories (id) ON DELETE CASCADE,
     target_memory_id uuid   NOT NULL REFERENCES memories (id) ON DELETE CASCADE,
     relationship_type text  NOT NULL,
