@@ -392,7 +392,8 @@ pub fn login(connection: &Connection, prefix: &str) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     connection.query(LOGIN, &[Value::Text(&format!("{prefix}_owner"))], &mut |row| {
         let (login, role, why) = (row.text(0)?, row.text(1)?, row.text(2)?);
-        let detail = if login == role { format!("The login {why}.") } else { format!("It can become {role}, which {why}.") };
+        let detail =
+            if login == role { format!("The login {why}.") } else { format!("It can become {role}, which {why}.") };
         findings.push(Finding { level: Level::Error, code: "login_is_not_held", object: login.to_owned(), detail });
         Ok(())
     })?;
@@ -415,7 +416,17 @@ pub const POLICIES: &[(&str, &[&str])] = &[
         ],
     ),
     ("public.memory_vectors", &["locule_user", "locule_writer"]),
-    ("public.memory_history", &["locule_denials", "locule_read", "locule_user", "locule_writer"]),
+    (
+        "public.memory_history",
+        &[
+            "locule_denials",
+            "locule_denials_forgotten",
+            "locule_denials_seen",
+            "locule_read",
+            "locule_user",
+            "locule_writer",
+        ],
+    ),
     ("public.memory_relationships", &["locule_own", "locule_user"]),
     ("public.space_audit", &["locule_user"]),
     ("public.space_state", &["locule_user", "locule_writer"]),
@@ -431,7 +442,12 @@ pub fn tables(connection: &Connection) -> Result<Vec<Finding>> {
     for (table, policies) in POLICIES {
         let mut there = false;
         let mut found = |detail: String| {
-            findings.push(Finding { level: Level::Error, code: "table_is_not_guarded", object: (*table).to_owned(), detail });
+            findings.push(Finding {
+                level: Level::Error,
+                code: "table_is_not_guarded",
+                object: (*table).to_owned(),
+                detail,
+            });
         };
         connection.query(
             "SELECT relrowsecurity AND relforcerowsecurity, ARRAY(
@@ -474,16 +490,12 @@ pub fn obstacles(connection: &Connection, prefix: &str) -> Result<Vec<Finding>> 
 /// The version of the layout that the database was set up with, as its comment tells everybody; `None` if it was not.
 pub fn version(connection: &Connection) -> Result<Option<i64>> {
     let mut version = None;
-    connection.query(
-        "SELECT obj_description(to_regnamespace('locule'), 'pg_namespace')",
-        &[],
-        &mut |row| {
-            if !row.is_null(0) {
-                version = row.text(0)?.strip_prefix("Locule, layout rls, version ").and_then(|number| number.parse().ok());
-            }
-            Ok(())
-        },
-    )?;
+    connection.query("SELECT obj_description(to_regnamespace('locule'), 'pg_namespace')", &[], &mut |row| {
+        if !row.is_null(0) {
+            version = row.text(0)?.strip_prefix("Locule, layout rls, version ").and_then(|number| number.parse().ok());
+        }
+        Ok(())
+    })?;
     Ok(version)
 }
 

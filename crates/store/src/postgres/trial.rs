@@ -75,13 +75,18 @@ pub fn test_rls(
         let outcome = if findings.is_empty() { Outcome::Pass } else { Outcome::Fail };
         lines.push(Line { outcome, rule: rule.to_owned(), detail: says(&findings).join("; ") });
     }
-    in_vain(api, |trial| {
-        trial.people();
-        if let Some(user) = user {
-            trial.of_user(user);
-        }
-        Ok(())
-    }, prefix, &mut lines)?;
+    in_vain(
+        api,
+        |trial| {
+            trial.people();
+            if let Some(user) = user {
+                trial.of_user(user);
+            }
+            Ok(())
+        },
+        prefix,
+        &mut lines,
+    )?;
     match privileged {
         Some(connection) => in_vain(connection, |trial| trial.organizations(), prefix, &mut lines)?,
         None => lines.push(Line {
@@ -135,7 +140,11 @@ pub fn validate(api: &Connection, prefix: &str) -> Result<Vec<Line>> {
     line(
         catalogue::is_current(version),
         "The database is set up for this version.",
-        if catalogue::is_current(version) { String::new() } else { format!("It has {version:?}: run `locule migrate`.") },
+        if catalogue::is_current(version) {
+            String::new()
+        } else {
+            format!("It has {version:?}: run `locule migrate`.")
+        },
     );
     for (rule, sql) in [
         ("PostgreSQL is 15 or later.", "SELECT current_setting('server_version_num')::integer >= 150000, version()"),
@@ -160,11 +169,19 @@ pub fn validate(api: &Connection, prefix: &str) -> Result<Vec<Line>> {
         })?;
     }
     // It may be there, for those who use it through SQL; nothing of ours needs it.
-    api.query("SELECT string_agg(extname || ' ' || extversion, '') FROM pg_catalog.pg_extension WHERE extname = 'vector'", &[], &mut |row| {
-        let has = if row.is_null(0) { "There is no pgvector, and none is needed".to_owned() } else { format!("There is {}", row.text(0)?) };
-        line(true, &format!("{has}: vectors are searched exactly, without an index."), String::new());
-        Ok(())
-    })?;
+    api.query(
+        "SELECT string_agg(extname || ' ' || extversion, '') FROM pg_catalog.pg_extension WHERE extname = 'vector'",
+        &[],
+        &mut |row| {
+            let has = if row.is_null(0) {
+                "There is no pgvector, and none is needed".to_owned()
+            } else {
+                format!("There is {}", row.text(0)?)
+            };
+            line(true, &format!("{has}: vectors are searched exactly, without an index."), String::new());
+            Ok(())
+        },
+    )?;
     lines.extend(test_rls(api, None, prefix, None)?.into_iter().filter(|line| line.outcome != Outcome::Skip));
     Ok(lines)
 }
@@ -233,72 +250,187 @@ impl Trial<'_> {
         let marker = self.marker.clone();
         let text = format!("{marker} text");
         let add = |number: u32, text: &str| {
-            format!("INSERT INTO memories (number, id, memory, hash) VALUES ({number}, gen_random_uuid(), '{text}', md5('{text}'))")
+            format!(
+                "INSERT INTO memories (number, id, memory, hash) VALUES ({number}, gen_random_uuid(), '{text}', md5('{text}'))"
+            )
         };
 
         for (number, person) in [(1, &ann), (2, &ben)] {
             let server = Who::Server(person);
-            self.keep("The server writes somebody's rows.", server, "INSERT INTO space_state (space) VALUES (gen_random_uuid())", Rows(1));
+            self.keep(
+                "The server writes somebody's rows.",
+                server,
+                "INSERT INTO space_state (space) VALUES (gen_random_uuid())",
+                Rows(1),
+            );
             self.keep("Two people have the same text.", server, &add(1, &text), Rows(1));
             self.keep("The server writes somebody's rows.", server, &add(2, &format!("{text} {number}")), Rows(1));
-            self.keep("The server writes vectors.", server, "INSERT INTO memory_vectors (number, embedding) SELECT number, '\\x003c' FROM memories", Rows(2));
+            self.keep(
+                "The server writes vectors.",
+                server,
+                "INSERT INTO memory_vectors (number, embedding) SELECT number, '\\x003c' FROM memories",
+                Rows(2),
+            );
             self.keep("The server writes history.", server, "INSERT INTO memory_history (number, memory_id, operation, created_at) SELECT number, id, 'create', now() FROM memories", Rows(2));
             self.keep("The server writes the trail.", server, "INSERT INTO space_audit (sequence, time, actor_kind, actor, act, outcome, request_id, link) VALUES (1, now(), 'user', '', '', 'ok', '', '')", Rows(1));
             self.keep("The server links memories.", server, "INSERT INTO memory_relationships (source_memory_id, target_memory_id, relationship_type) SELECT min(id::text)::uuid, max(id::text)::uuid, 'x' FROM memories", Rows(1));
-            self.keep("Somebody adds for himself.", Who::Rest(person), &format!("INSERT INTO memories (memory) VALUES ('{text} rest')"), Rows(1));
+            self.keep(
+                "Somebody adds for himself.",
+                Who::Rest(person),
+                &format!("INSERT INTO memories (memory) VALUES ('{text} rest')"),
+                Rows(1),
+            );
         }
         let ben_rest = Who::Rest(&ben);
-        self.keep("What one writes gets its number and its hash.", ben_rest, &format!("SELECT number || ' ' || (hash = md5(memory)) FROM memories WHERE memory = '{text} rest'"), Is("3 true"));
-        self.keep("What one writes is counted.", Who::Server(&ben), "SELECT memories || ' ' || revision FROM space_state", Is("1 1"));
-        self.keep("What one writes is in the history.", ben_rest, "SELECT 1 FROM memory_history WHERE operation = 'create'", Rows(3));
-        self.keep("Somebody changes his own.", ben_rest, &format!("UPDATE memories SET metadata = '{{\"a\": 1}}' WHERE memory = '{text} rest'"), Rows(1));
+        self.keep(
+            "What one writes gets its number and its hash.",
+            ben_rest,
+            &format!("SELECT number || ' ' || (hash = md5(memory)) FROM memories WHERE memory = '{text} rest'"),
+            Is("3 true"),
+        );
+        self.keep(
+            "What one writes is counted.",
+            Who::Server(&ben),
+            "SELECT memories || ' ' || revision FROM space_state",
+            Is("1 1"),
+        );
+        self.keep(
+            "What one writes is in the history.",
+            ben_rest,
+            "SELECT 1 FROM memory_history WHERE operation = 'create'",
+            Rows(3),
+        );
+        self.keep(
+            "Somebody changes his own.",
+            ben_rest,
+            &format!("UPDATE memories SET metadata = '{{\"a\": 1}}' WHERE memory = '{text} rest'"),
+            Rows(1),
+        );
         self.keep("Somebody links his own.", ben_rest, "INSERT INTO memory_relationships (source_memory_id, target_memory_id, relationship_type) SELECT max(id::text)::uuid, min(id::text)::uuid, 'y' FROM memories", Rows(1));
-        self.keep("Somebody deletes his own.", ben_rest, "DELETE FROM memory_relationships WHERE relationship_type = 'y'", Rows(1));
-        self.keep("Somebody deletes his own.", ben_rest, &format!("DELETE FROM memories WHERE memory = '{text} rest'"), Rows(1));
+        self.keep(
+            "Somebody deletes his own.",
+            ben_rest,
+            "DELETE FROM memory_relationships WHERE relationship_type = 'y'",
+            Rows(1),
+        );
+        self.keep(
+            "Somebody deletes his own.",
+            ben_rest,
+            &format!("DELETE FROM memories WHERE memory = '{text} rest'"),
+            Rows(1),
+        );
 
-        self.tried("Search finds all of a minority's vectors.", Who::Server(&ben), "SELECT number FROM memory_vectors ORDER BY number", Rows(2));
+        self.tried(
+            "Search finds all of a minority's vectors.",
+            Who::Server(&ben),
+            "SELECT number FROM memory_vectors ORDER BY number",
+            Rows(2),
+        );
         for who in [Who::Server(&ben), ben_rest] {
             self.strangers(who, &ann, &text);
         }
         for table in ["memory_vectors", "space_audit", "space_state"] {
-            self.tried(&format!("Of {table} one sees one's own."), Who::Server(&ben), &format!("SELECT 1 FROM {table} WHERE user_id <> '{ben}'"), Rows(0));
+            self.tried(
+                &format!("Of {table} one sees one's own."),
+                Who::Server(&ben),
+                &format!("SELECT 1 FROM {table} WHERE user_id <> '{ben}'"),
+                Rows(0),
+            );
             self.tried(&format!("{table} is not for PostgREST."), ben_rest, &format!("SELECT 1 FROM {table}"), DENIED);
         }
         self.tried("The trail is not changed.", Who::Server(&ben), "UPDATE space_audit SET act = 'x'", DENIED);
-        for sql in ["UPDATE memory_history SET old_value = NULL", "DELETE FROM memory_history", "INSERT INTO memory_history (operation) VALUES ('read')"] {
+        for sql in [
+            "UPDATE memory_history SET old_value = NULL",
+            "DELETE FROM memory_history",
+            "INSERT INTO memory_history (operation) VALUES ('read')",
+        ] {
             self.tried("The history is not changed.", ben_rest, sql, DENIED);
         }
         for column in ["id", "hash", "number", "created_at", "updated_at", "user_id"] {
-            self.tried("The books are not the user's.", ben_rest, &format!("UPDATE memories SET {column} = DEFAULT"), DENIED);
+            self.tried(
+                "The books are not the user's.",
+                ben_rest,
+                &format!("UPDATE memories SET {column} = DEFAULT"),
+                DENIED,
+            );
         }
-        self.tried("A tag of an organisation is its writers'.", ben_rest, &format!("INSERT INTO memories (memory, metadata) VALUES ('{text} tag', '{{\"org_id\": \"{marker}\"}}')"), DENIED);
-        self.tried("The knowledge of agents is the service's.", ben_rest, &format!("INSERT INTO memories (user_id, agent_id, memory) VALUES (NULL, 'x', '{text} agent')"), DENIED);
+        self.tried(
+            "A tag of an organisation is its writers'.",
+            ben_rest,
+            &format!("INSERT INTO memories (memory, metadata) VALUES ('{text} tag', '{{\"org_id\": \"{marker}\"}}')"),
+            DENIED,
+        );
+        self.tried(
+            "The knowledge of agents is the service's.",
+            ben_rest,
+            &format!("INSERT INTO memories (user_id, agent_id, memory) VALUES (NULL, 'x', '{text} agent')"),
+            DENIED,
+        );
         self.nobody();
-        self.keep("Somebody changes his own.", ben_rest, &format!("UPDATE memories SET memory = '{text} other' WHERE number = 1"), Rows(1));
-        self.tried("A text that changes loses its vector.", Who::Server(&ben), "SELECT number FROM memory_vectors", Rows(1));
+        self.keep(
+            "Somebody changes his own.",
+            ben_rest,
+            &format!("UPDATE memories SET memory = '{text} other' WHERE number = 1"),
+            Rows(1),
+        );
+        self.tried(
+            "A text that changes loses its vector.",
+            Who::Server(&ben),
+            "SELECT number FROM memory_vectors",
+            Rows(1),
+        );
     }
 
     /// What somebody gets who asks for another's.
     fn strangers(&mut self, who: Who, other: &str, text: &str) {
         for table in ["memories", "memory_history", "memory_relationships"] {
-            self.tried("Another's rows are not there.", who, &format!("SELECT 1 FROM {table} WHERE user_id = '{other}'"), Rows(0));
+            self.tried(
+                "Another's rows are not there.",
+                who,
+                &format!("SELECT 1 FROM {table} WHERE user_id = '{other}'"),
+                Rows(0),
+            );
         }
-        self.tried("Another's rows are not changed.", who, &format!("UPDATE memories SET memory = 'x' WHERE user_id = '{other}'"), Rows(0));
-        self.tried("Another's rows are not deleted.", who, &format!("DELETE FROM memories WHERE user_id = '{other}'"), Rows(0));
-        self.tried("Nothing is written for another.", who, &format!("INSERT INTO memories (user_id, memory) VALUES ('{other}', '{text} poison')"), DENIED);
+        self.tried(
+            "Another's rows are not changed.",
+            who,
+            &format!("UPDATE memories SET memory = 'x' WHERE user_id = '{other}'"),
+            Rows(0),
+        );
+        self.tried(
+            "Another's rows are not deleted.",
+            who,
+            &format!("DELETE FROM memories WHERE user_id = '{other}'"),
+            Rows(0),
+        );
+        self.tried(
+            "Nothing is written for another.",
+            who,
+            &format!("INSERT INTO memories (user_id, memory) VALUES ('{other}', '{text} poison')"),
+            DENIED,
+        );
         self.tried("Nothing is moved to another.", who, &format!("UPDATE memories SET user_id = '{other}'"), DENIED);
         let foreign = format!("'{}'", self.id_of(other));
         for target in [foreign.as_str(), "'00000000-0000-7000-8000-000000000000'"] {
-            let edge = format!("INSERT INTO memory_relationships (source_memory_id, target_memory_id, relationship_type) SELECT id, {target}, 'z' FROM memories LIMIT 1");
+            let edge = format!(
+                "INSERT INTO memory_relationships (source_memory_id, target_memory_id, relationship_type) SELECT id, {target}, 'z' FROM memories LIMIT 1"
+            );
             self.tried("Another's memory is pointed at like none.", who, &edge, State("23503"));
         }
-        for table in ["memories", "memory_history", "memory_vectors", "memory_relationships", "space_audit", "space_state"] {
+        for table in
+            ["memories", "memory_history", "memory_vectors", "memory_relationships", "space_audit", "space_state"]
+        {
             self.tried("Nobody empties a table.", who, &format!("TRUNCATE {table}"), DENIED);
         }
         for role in ["service_role".to_owned(), format!("{}_owner", self.prefix), format!("{}_backup", self.prefix)] {
             self.tried("The login leads nowhere else.", who, &format!("SET LOCAL ROLE {role}"), DENIED);
         }
-        self.tried("Row security is not switched off.", who, "SET LOCAL row_security = off; SELECT 1 FROM memories", DENIED);
+        self.tried(
+            "Row security is not switched off.",
+            who,
+            "SET LOCAL row_security = off; SELECT 1 FROM memories",
+            DENIED,
+        );
     }
 
     /// Who is nobody.
@@ -306,15 +438,35 @@ impl Trial<'_> {
         let user = format!("{}_user", self.prefix);
         for role in ["authenticated", user.as_str()] {
             for claims in ["", "{}", r#"{"sub":null}"#, r#"{"sub":""}"#] {
-                self.tried("Without a subject one owns nothing.", Who::Claims(role, claims), "SELECT 1 FROM memories WHERE user_id IS NOT NULL", Rows(0));
+                self.tried(
+                    "Without a subject one owns nothing.",
+                    Who::Claims(role, claims),
+                    "SELECT 1 FROM memories WHERE user_id IS NOT NULL",
+                    Rows(0),
+                );
             }
-            self.tried("Claims that are none are refused.", Who::Claims(role, "garbage"), "SELECT 1 FROM memories", State("22P02"));
+            self.tried(
+                "Claims that are none are refused.",
+                Who::Claims(role, "garbage"),
+                "SELECT 1 FROM memories",
+                State("22P02"),
+            );
         }
         for table in ["memories", "memory_history", "memory_relationships", "organizations"] {
-            self.tried("Who has not signed in sees nothing.", Who::Claims("anon", "{}"), &format!("SELECT 1 FROM {table}"), DENIED);
+            self.tried(
+                "Who has not signed in sees nothing.",
+                Who::Claims("anon", "{}"),
+                &format!("SELECT 1 FROM {table}"),
+                DENIED,
+            );
         }
         let service = r#"{"sub":"","role":"service_role"}"#;
-        self.tried("A role in the claims is only a word.", Who::Claims("service_role", service), "SELECT 1 FROM memories", DENIED);
+        self.tried(
+            "A role in the claims is only a word.",
+            Who::Claims("service_role", service),
+            "SELECT 1 FROM memories",
+            DENIED,
+        );
     }
 
     /// A user who exists.
@@ -331,8 +483,12 @@ impl Trial<'_> {
         let marker = self.marker.clone();
         let made = [
             format!("INSERT INTO public.organizations (name, slug) VALUES ('{marker}', '{marker}')"),
-            format!("INSERT INTO public.org_members (org_id, user_id, role) SELECT id, '{marker}-' || role, role FROM public.organizations, unnest(ARRAY['admin', 'viewer']) AS role WHERE slug = '{marker}'"),
-            format!("INSERT INTO public.memories (user_id, agent_id, memory) VALUES (NULL, '{marker}', '{marker} agent')"),
+            format!(
+                "INSERT INTO public.org_members (org_id, user_id, role) SELECT id, '{marker}-' || role, role FROM public.organizations, unnest(ARRAY['admin', 'viewer']) AS role WHERE slug = '{marker}'"
+            ),
+            format!(
+                "INSERT INTO public.memories (user_id, agent_id, memory) VALUES (NULL, '{marker}', '{marker} agent')"
+            ),
         ];
         for sql in made {
             let done = self.connection.batch(&format!("SAVEPOINT made; {sql}; RELEASE made"));
@@ -345,27 +501,70 @@ impl Trial<'_> {
                 return Ok(());
             }
         }
-        let (admin, viewer, stranger) = (format!("{marker}-admin"), format!("{marker}-viewer"), format!("{marker}-stranger"));
+        let (admin, viewer, stranger) =
+            (format!("{marker}-admin"), format!("{marker}-viewer"), format!("{marker}-stranger"));
         let tag = format!("'{{\"org_id\": \"{marker}\"}}'");
         let seen = format!("SELECT 1 FROM memories WHERE memory LIKE '{marker}%' AND user_id IS NOT NULL");
 
-        self.keep("A writer adds for the organisation.", Who::Rest(&admin), &format!("INSERT INTO memories (memory, metadata) VALUES ('{marker} org', {tag})"), Rows(1));
+        self.keep(
+            "A writer adds for the organisation.",
+            Who::Rest(&admin),
+            &format!("INSERT INTO memories (memory, metadata) VALUES ('{marker} org', {tag})"),
+            Rows(1),
+        );
         self.tried("Members read what the organisation has.", Who::Rest(&viewer), &seen, Rows(1));
         self.tried("Strangers do not.", Who::Rest(&stranger), &seen, Rows(0));
         self.tried("The server sees the caller's own only.", Who::Server(&viewer), &seen, Rows(0));
         for (person, rule) in [(&viewer, "A viewer adds nothing."), (&stranger, "A stranger adds nothing.")] {
-            self.tried(rule, Who::Rest(person), &format!("INSERT INTO memories (memory, metadata) VALUES ('{marker} poison', {tag})"), DENIED);
+            self.tried(
+                rule,
+                Who::Rest(person),
+                &format!("INSERT INTO memories (memory, metadata) VALUES ('{marker} poison', {tag})"),
+                DENIED,
+            );
             self.tried("Nor by tagging what is there.", Who::Rest(person), &format!("INSERT INTO memories (memory) VALUES ('{marker} bait'); UPDATE memories SET metadata = {tag} WHERE memory = '{marker} bait'"), DENIED);
-            self.tried("Nor by changing it.", Who::Rest(person), &format!("UPDATE memories SET memory = 'x' WHERE memory = '{marker} org'"), Rows(0));
-            self.tried("Nor by deleting it.", Who::Rest(person), &format!("DELETE FROM memories WHERE memory = '{marker} org'"), Rows(0));
-            self.tried("Nobody joins by himself.", Who::Rest(person), &format!("INSERT INTO org_members (org_id, user_id, role) SELECT id, '{person}', 'owner' FROM organizations"), DENIED);
+            self.tried(
+                "Nor by changing it.",
+                Who::Rest(person),
+                &format!("UPDATE memories SET memory = 'x' WHERE memory = '{marker} org'"),
+                Rows(0),
+            );
+            self.tried(
+                "Nor by deleting it.",
+                Who::Rest(person),
+                &format!("DELETE FROM memories WHERE memory = '{marker} org'"),
+                Rows(0),
+            );
+            self.tried(
+                "Nobody joins by himself.",
+                Who::Rest(person),
+                &format!(
+                    "INSERT INTO org_members (org_id, user_id, role) SELECT id, '{person}', 'owner' FROM organizations"
+                ),
+                DENIED,
+            );
         }
-        self.tried("Members see one another.", Who::Rest(&viewer), &format!("SELECT 1 FROM org_members WHERE user_id LIKE '{marker}%'"), Rows(2));
+        self.tried(
+            "Members see one another.",
+            Who::Rest(&viewer),
+            &format!("SELECT 1 FROM org_members WHERE user_id LIKE '{marker}%'"),
+            Rows(2),
+        );
         self.tried("Strangers see no members.", Who::Rest(&stranger), "SELECT 1 FROM org_members", Rows(0));
-        self.tried("Members see their organisation.", Who::Rest(&viewer), &format!("SELECT 1 FROM organizations WHERE slug = '{marker}'"), Rows(1));
+        self.tried(
+            "Members see their organisation.",
+            Who::Rest(&viewer),
+            &format!("SELECT 1 FROM organizations WHERE slug = '{marker}'"),
+            Rows(1),
+        );
         self.tried("Strangers see no organisation.", Who::Rest(&stranger), "SELECT 1 FROM organizations", Rows(0));
 
-        self.keep("A writer has memories of his own.", Who::Rest(&admin), &format!("INSERT INTO memories (memory) VALUES ('{marker} own')"), Rows(1));
+        self.keep(
+            "A writer has memories of his own.",
+            Who::Rest(&admin),
+            &format!("INSERT INTO memories (memory) VALUES ('{marker} own')"),
+            Rows(1),
+        );
         self.tried("What is not shared is not seen.", Who::Rest(&viewer), &seen, Rows(1));
         self.keep("One shares one's own with one's organisation.", Who::Rest(&admin), &format!("INSERT INTO memory_org_shares (memory_id, org_id) SELECT memories.id, organizations.id FROM memories, organizations WHERE memory = '{marker} own'"), Rows(1));
         self.tried("What is shared is seen by members.", Who::Rest(&viewer), &seen, Rows(2));
@@ -376,7 +575,12 @@ impl Trial<'_> {
         let known = format!("SELECT 1 FROM memories WHERE memory = '{marker} agent'");
         self.tried("What an agent knows all may read.", Who::Rest(&stranger), &known, Rows(1));
         self.tried("And the server mixes it with nobody's.", Who::Server(&stranger), &known, Rows(0));
-        self.tried("Nobody changes it.", Who::Rest(&stranger), &format!("UPDATE memories SET memory = 'x' WHERE memory = '{marker} agent'"), Rows(0));
+        self.tried(
+            "Nobody changes it.",
+            Who::Rest(&stranger),
+            &format!("UPDATE memories SET memory = 'x' WHERE memory = '{marker} agent'"),
+            Rows(0),
+        );
         Ok(())
     }
 

@@ -32,7 +32,9 @@ fn the_first_says_what_it_made_and_the_second_made_nothing(place: &Place) {
         assert!(report.made.contains(&format!("role {}", new.role(word))), "{word}: {:?}", report.made);
     }
     assert!(!report.made.iter().any(|made| made.contains("keeper")), "{:?}", report.made);
-    assert!(report.made.contains(&"table public.memories".to_owned()) && report.made.contains(&"schema auth".to_owned()));
+    assert!(
+        report.made.contains(&"table public.memories".to_owned()) && report.made.contains(&"schema auth".to_owned())
+    );
     assert_eq!((report.before, report.upgraded.len(), report.owners.len(), report.notes.len()), (None, 0, 0, 0));
     let again = new.migrate();
     assert_eq!((again.before, again.made, again.notes), (Some(1), vec![], vec![]));
@@ -45,7 +47,8 @@ fn what_was_changed_is_put_right(place: &Place) {
              WHERE relnamespace IN ('public'::regnamespace, 'locule'::regnamespace) AND relkind = 'r' ORDER BY 1";
     let policies = "SELECT * FROM pg_policies ORDER BY 2, 3";
     let functions = "SELECT oid::regprocedure, proowner::regrole, proacl, prosrc FROM pg_proc WHERE pronamespace = 'locule'::regnamespace ORDER BY 1";
-    let look = || [state, policies, functions].map(|sql| new.root(sql));
+    let schemas = "SELECT nspname, nspowner::regrole, nspacl FROM pg_namespace WHERE nspname = 'locule'";
+    let look = || [state, policies, functions, schemas].map(|sql| new.root(sql));
     let before = look();
     new.root(&format!(
         "ALTER TABLE memories NO FORCE ROW LEVEL SECURITY; ALTER TABLE memory_history DISABLE ROW LEVEL SECURITY;
@@ -53,6 +56,7 @@ fn what_was_changed_is_put_right(place: &Place) {
          CREATE POLICY locule_more ON memories FOR SELECT TO anon USING (true);
          GRANT ALL ON ALL TABLES IN SCHEMA public TO anon, authenticated, {};
          ALTER TABLE space_state OWNER TO postgres;
+         GRANT SELECT ON ALL TABLES IN SCHEMA locule TO anon; GRANT USAGE ON SCHEMA locule TO PUBLIC;
          GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA locule TO PUBLIC;
          ALTER FUNCTION locule.organizations(text[]) RESET ALL;
          DROP TRIGGER locule_record ON memories",
@@ -69,7 +73,10 @@ fn a_newer_one_is_left_alone(place: &Place) {
     new.migrate();
     new.root("UPDATE locule.migrations SET version = 99 WHERE name = 'rls'; DROP POLICY locule_user ON memories");
     assert_eq!(new.try_migrate(None).unwrap_err().code(), Code::SchemaTooNew);
-    assert_eq!(new.root("SELECT count(*) FROM pg_policies WHERE tablename = 'memories' AND policyname = 'locule_user'"), "0");
+    assert_eq!(
+        new.root("SELECT count(*) FROM pg_policies WHERE tablename = 'memories' AND policyname = 'locule_user'"),
+        "0"
+    );
 }
 
 fn other_roles_are_refused(place: &Place) {
@@ -84,7 +91,12 @@ fn other_roles_are_refused(place: &Place) {
 }
 
 fn a_role_that_may_too_much_stops_it(place: &Place) {
-    for (word, options) in [("api", "LOGIN SUPERUSER"), ("user", "NOLOGIN BYPASSRLS"), ("owner", "LOGIN"), ("directory", "LOGIN CREATEROLE")] {
+    for (word, options) in [
+        ("api", "LOGIN SUPERUSER"),
+        ("user", "NOLOGIN BYPASSRLS"),
+        ("owner", "LOGIN"),
+        ("directory", "LOGIN CREATEROLE"),
+    ] {
         let new = fresh(place);
         new.root(&format!("CREATE ROLE {} {options}", new.role(word)));
         let refused = new.try_migrate(None).unwrap_err();
@@ -136,7 +148,10 @@ fn somebody_who_is_no_superuser_can(place: &Place) {
              GRANT anon, authenticated, service_role TO {dba} WITH ADMIN OPTION"
         ));
         if template {
-            new.root(&format!("SET SESSION AUTHORIZATION {dba}; {}", include_str!("upstream/basic.sql").replace("{embedding}", "real[]")));
+            new.root(&format!(
+                "SET SESSION AUTHORIZATION {dba}; {}",
+                include_str!("upstream/basic.sql").replace("{embedding}", "real[]")
+            ));
             new.root(&format!("SET SESSION AUTHORIZATION {dba}; {}", include_str!("upstream/data.sql")));
         }
         let privileged = Address::parse(&new.database.url_for(&dba, "secret")).unwrap();
@@ -182,11 +197,15 @@ fn the_other_layouts_get_their_keeper(place: &Place) {
         let report = new.migrate();
         assert!(report.made.contains(&format!("role {}", new.role("keeper"))), "{:?}", report.made);
         assert_eq!(new.root("SELECT to_regclass('public.memories') IS NULL"), "t");
-        let template = new.root(&format!("SELECT count(*) FROM pg_database WHERE datname = '{}'", new.role("template")));
+        let template =
+            new.root(&format!("SELECT count(*) FROM pg_database WHERE datname = '{}'", new.role("template")));
         assert_eq!(template, if layout == PostgresLayout::Database { "1" } else { "0" });
         new.migrate();
         if layout == PostgresLayout::Database {
-            let tables = new.database.postgres().psql_in(&new.role("template"), "SELECT count(*) FROM pg_tables WHERE schemaname = 'space'");
+            let tables = new
+                .database
+                .postgres()
+                .psql_in(&new.role("template"), "SELECT count(*) FROM pg_tables WHERE schemaname = 'space'");
             assert_eq!(tables, "6");
             new.root(&format!("DROP DATABASE {}", new.role("template")));
         }

@@ -95,10 +95,17 @@ fn who_may_write_changes_and_who_may_not_does_not(place: &Place) {
     }
     // What somebody else wrote is not carried out of the organisation, nor into another.
     for tag in ["{}", "{\"org_id\": \"globex-inc\"}"] {
-        denied(place, Who::Rest("alice"), &format!("UPDATE memories SET metadata = '{tag}' WHERE memory = 'Acme by id'"));
+        denied(
+            place,
+            Who::Rest("alice"),
+            &format!("UPDATE memories SET metadata = '{tag}' WHERE memory = 'Acme by id'"),
+        );
     }
     // The history of a change by somebody else is its owner's, and says who it was.
-    place.commit(Who::Rest("alice"), &format!("{change}; UPDATE memories SET memory = 'Acme by id' WHERE memory = 'Acme changed'"));
+    place.commit(
+        Who::Rest("alice"),
+        &format!("{change}; UPDATE memories SET memory = 'Acme by id' WHERE memory = 'Acme changed'"),
+    );
     let past = "SELECT DISTINCT operation, actor FROM memory_history WHERE operation = 'update'";
     assert_eq!(place.see(Who::Rest("ann"), past), "update|alice");
     assert_eq!(place.see(Who::Rest("alice"), past), "");
@@ -109,7 +116,10 @@ fn only_admins_delete_what_others_wrote(place: &Place) {
     for other in ["vic", "gus", "bob"] {
         assert_eq!(place.see(Who::Rest(other), delete), "");
     }
-    place.commit(Who::Service, &format!("INSERT INTO org_members (org_id, user_id, role) VALUES ('{ACME}', 'max', 'member')"));
+    place.commit(
+        Who::Service,
+        &format!("INSERT INTO org_members (org_id, user_id, role) VALUES ('{ACME}', 'max', 'member')"),
+    );
     assert_eq!(place.see(Who::Rest("max"), delete), "");
     assert_eq!(place.see(Who::Rest("alice"), delete), "1");
     assert_eq!(place.see(Who::Rest("ann"), delete), "1");
@@ -117,14 +127,23 @@ fn only_admins_delete_what_others_wrote(place: &Place) {
 }
 
 fn who_leaves_is_out_at_once(place: &Place) {
-    place.commit(Who::Service, &format!("INSERT INTO org_members (org_id, user_id, role) VALUES ('{ACME}', 'len', 'member')"));
-    place.commit(Who::Rest("len"), "INSERT INTO memories (memory, metadata) VALUES ('by Len', '{\"org_id\": \"acme-corp\"}')");
+    place.commit(
+        Who::Service,
+        &format!("INSERT INTO org_members (org_id, user_id, role) VALUES ('{ACME}', 'len', 'member')"),
+    );
+    place.commit(
+        Who::Rest("len"),
+        "INSERT INTO memories (memory, metadata) VALUES ('by Len', '{\"org_id\": \"acme-corp\"}')",
+    );
     assert_eq!(place.see(Who::Rest("len"), READ), "Acme by id,Acme by slug,by Len");
     place.commit(Who::Service, "DELETE FROM org_members WHERE user_id = 'len'");
     // What one wrote stays one's own, to read and to delete, and no longer speaks for the organisation when it changes.
     assert_eq!(place.see(Who::Rest("len"), READ), "by Len");
     denied(place, Who::Rest("len"), "UPDATE memories SET memory = 'changed'");
-    assert_eq!(place.see(Who::Rest("len"), "UPDATE memories SET memory = 'mine', metadata = '{}' RETURNING memory"), "mine");
+    assert_eq!(
+        place.see(Who::Rest("len"), "UPDATE memories SET memory = 'mine', metadata = '{}' RETURNING memory"),
+        "mine"
+    );
     place.commit(Who::Rest("len"), "DELETE FROM memories");
 }
 
@@ -139,7 +158,11 @@ fn nobody_names_two_organisations_with_one_word(place: &Place) {
 
 fn memberships_are_the_services(place: &Place) {
     for who in ["alice", "bob"] {
-        denied(place, Who::Rest(who), &format!("INSERT INTO org_members (org_id, user_id, role) VALUES ('{ACME}', '{who}', 'owner')"));
+        denied(
+            place,
+            Who::Rest(who),
+            &format!("INSERT INTO org_members (org_id, user_id, role) VALUES ('{ACME}', '{who}', 'owner')"),
+        );
         denied(place, Who::Rest(who), "UPDATE org_members SET role = 'owner'");
         denied(place, Who::Rest(who), "DELETE FROM org_members");
         denied(place, Who::Rest(who), "INSERT INTO organizations (name, slug) VALUES ('x', 'x')");
@@ -179,7 +202,10 @@ fn a_memory_is_shared_by_its_owner_with_an_organisation_of_theirs(place: &Place)
     }
     assert_eq!(place.see(Who::Rest("gus"), READ), "");
     // To read, and nothing else; not through a row of one's own that has the same id.
-    assert_eq!(place.see(Who::Rest("alice"), "UPDATE memories SET memory = 'x' WHERE memory = 'Ann alone' RETURNING 1"), "");
+    assert_eq!(
+        place.see(Who::Rest("alice"), "UPDATE memories SET memory = 'x' WHERE memory = 'Ann alone' RETURNING 1"),
+        ""
+    );
     assert_eq!(place.see(Who::Rest("alice"), "DELETE FROM memories WHERE memory = 'Ann alone' RETURNING 1"), "");
     place.commit(
         Who::Server("mallory"),
@@ -212,10 +238,24 @@ fn somebody_in_two_organisations_reads_both(place: &Place) {
         Who::Service,
         &format!("INSERT INTO org_members (org_id, user_id, role) VALUES ('{ACME}', 'two', 'viewer'), ('{GLOBEX}', 'two', 'member')"),
     );
-    place.commit(Who::Rest("gus"), "INSERT INTO memories (memory, metadata) VALUES ('Globex', '{\"org_id\": \"globex-inc\"}')");
+    place.commit(
+        Who::Rest("gus"),
+        "INSERT INTO memories (memory, metadata) VALUES ('Globex', '{\"org_id\": \"globex-inc\"}')",
+    );
     assert_eq!(place.see(Who::Rest("two"), READ), "Acme by id,Acme by slug,Globex");
-    denied(place, Who::Rest("two"), "INSERT INTO memories (memory, metadata) VALUES ('x', '{\"org_id\": \"acme-corp\"}')");
-    assert!(place.ask(Who::Rest("two"), "INSERT INTO memories (memory, metadata) VALUES ('x', '{\"org_id\": \"globex-inc\"}')").is_ok());
+    denied(
+        place,
+        Who::Rest("two"),
+        "INSERT INTO memories (memory, metadata) VALUES ('x', '{\"org_id\": \"acme-corp\"}')",
+    );
+    assert!(
+        place
+            .ask(
+                Who::Rest("two"),
+                "INSERT INTO memories (memory, metadata) VALUES ('x', '{\"org_id\": \"globex-inc\"}')"
+            )
+            .is_ok()
+    );
     place.commit(Who::Rest("gus"), "DELETE FROM memories");
     place.commit(Who::Service, "DELETE FROM org_members WHERE user_id = 'two'");
 }
@@ -240,7 +280,11 @@ fn knowledge_of_agents_is_read_by_all_and_written_by_the_service(place: &Place) 
     let known = "SELECT string_agg(memory, ',' ORDER BY number) FROM memories WHERE user_id IS NULL";
     for reader in ["alice", "bob"] {
         assert_eq!(place.see(Who::Rest(reader), known), "Salt the water,Rest the dough");
-        denied(place, Who::Rest(reader), "INSERT INTO memories (user_id, agent_id, memory) VALUES (NULL, 'chef', 'poison')");
+        denied(
+            place,
+            Who::Rest(reader),
+            "INSERT INTO memories (user_id, agent_id, memory) VALUES (NULL, 'chef', 'poison')",
+        );
         // Calling oneself the agent changes nothing.
         denied(
             place,
@@ -248,7 +292,10 @@ fn knowledge_of_agents_is_read_by_all_and_written_by_the_service(place: &Place) 
             "SELECT set_config('app.agent_id', 'chef', true);
              INSERT INTO memories (user_id, agent_id, memory) VALUES (NULL, 'chef', 'poison')",
         );
-        assert_eq!(place.see(Who::Rest(reader), "UPDATE memories SET memory = 'poison' WHERE user_id IS NULL RETURNING 1"), "");
+        assert_eq!(
+            place.see(Who::Rest(reader), "UPDATE memories SET memory = 'poison' WHERE user_id IS NULL RETURNING 1"),
+            ""
+        );
         assert_eq!(place.see(Who::Rest(reader), "DELETE FROM memories WHERE user_id IS NULL RETURNING 1"), "");
     }
     denied(place, Who::Anon, known);
@@ -261,7 +308,10 @@ fn knowledge_of_agents_is_read_by_all_and_written_by_the_service(place: &Place) 
     place.commit(Who::Service, "UPDATE memories SET metadata = '{\"org_id\": \"acme-corp\"}' WHERE user_id IS NULL");
     assert_eq!(place.see(Who::Rest("alice"), "DELETE FROM memories WHERE user_id IS NULL RETURNING 1"), "");
     denied(place, Who::Rest("alice"), "UPDATE memories SET user_id = 'alice' WHERE user_id IS NULL");
-    place.commit(Who::Service, "DELETE FROM memories WHERE user_id IS NULL; DELETE FROM memory_history WHERE user_id IS NULL");
+    place.commit(
+        Who::Service,
+        "DELETE FROM memories WHERE user_id IS NULL; DELETE FROM memory_history WHERE user_id IS NULL",
+    );
 }
 
 fn ones_own_memory_of_an_agent_is_ones_own(place: &Place) {
@@ -291,7 +341,12 @@ fn an_organisation_is_found_by_index(place: &Place) {
     );
     place.root("ANALYZE");
     let plan = place.see(Who::Rest("alice"), "EXPLAIN (COSTS OFF) SELECT * FROM memories");
-    assert!(plan.contains("BitmapOr") && plan.contains("idx_memories_org_created") && !plan.contains("Seq Scan on memories"), "{plan}");
+    assert!(
+        plan.contains("BitmapOr")
+            && plan.contains("idx_memories_org_created")
+            && !plan.contains("Seq Scan on memories"),
+        "{plan}"
+    );
     let plan = place.see(Who::Server("u7"), "EXPLAIN (COSTS OFF) SELECT * FROM memories");
     assert!(plan.contains("Index") && !plan.contains("Seq Scan"), "{plan}");
     place.root("DELETE FROM memories WHERE user_id LIKE 'u%'");

@@ -15,6 +15,7 @@ pub const ACCEPTED: [&str; 4] = [
 ];
 
 rules! { Place::inhabited;
+    what_is_accepted_only_shrinks
     p01_the_owner_is_held_too
     p02_no_login_of_ours_gets_around
     p03_nobody_switches_it_off
@@ -56,6 +57,10 @@ rules! { Place::inhabited;
     a_denial_outlives_what_was_denied
     erased_is_gone
     a_minority_finds_all_it_has
+}
+
+fn what_is_accepted_only_shrinks(_: &Place) {
+    assert!(ACCEPTED.len() <= 4, "{ACCEPTED:?}");
 }
 
 const BOB: [Who; 2] = [Who::Server("bob"), Who::Rest("bob")];
@@ -605,11 +610,17 @@ fn a_denial_outlives_what_was_denied(place: &Place) {
     for sql in [
         "INSERT INTO public.memory_history (user_id, operation) VALUES ('bob', 'read')",
         "INSERT INTO public.memory_history (user_id, operation, old_value) VALUES ('bob', 'access_denied', '{}')",
-        "SELECT 1 FROM public.memory_history",
+        "SELECT user_id FROM public.memory_history",
+        "UPDATE public.memory_history SET operation = 'read'",
         "DELETE FROM public.memory_history",
     ] {
         denied(place, Who::Login("directory"), sql);
     }
+    // Of the history it sees denials, and takes out of them nothing but whom they name.
+    let other = "SELECT count(*) FROM public.memory_history WHERE operation <> 'access_denied'";
+    assert_eq!(place.see(Who::Login("directory"), other), "0");
+    let named = "UPDATE public.memory_history SET metadata = '{}' WHERE metadata->>'attempted_user_id' = 'alice' RETURNING operation";
+    assert_eq!(place.see(Who::Login("directory"), named), "access_denied");
     place.commit(Who::Service, "DELETE FROM memory_history WHERE operation = 'access_denied'");
 }
 

@@ -41,8 +41,6 @@ pub struct Place {
 /// Who asks.
 #[derive(Clone, Copy)]
 pub enum Who<'a> {
-    /// The superuser, whom nothing holds.
-    Root,
     /// The server, for this subject, as `Rows` binds it.
     Server(&'a str),
     /// A request of this subject through PostgREST.
@@ -161,7 +159,6 @@ impl Place {
     pub fn begin(&self, who: Who) -> String {
         let api = self.role("api");
         match who {
-            Who::Root => "BEGIN;".to_owned(),
             Who::Server(subject) => {
                 let claims = claims(subject);
                 format!(

@@ -22,7 +22,8 @@ rules! { Place::new;
 fn the_functions_of_supabase_answer_as_there(place: &Place) {
     let subject = "4e8a5f3a-0d7e-4a53-9c3b-0123456789ab";
     let with = format!(r#"{{"sub":"{subject}","role":"authenticated","email":"a@example.com","n":1}}"#);
-    let asked = "SELECT auth.uid()::text = (SELECT auth.jwt() ->> 'sub'), auth.role(), auth.email(), auth.jwt() ->> 'n'";
+    let asked =
+        "SELECT auth.uid()::text = (SELECT auth.jwt() ->> 'sub'), auth.role(), auth.email(), auth.jwt() ->> 'n'";
     assert_eq!(place.see(Who::Claims("authenticated", &with), asked), "t|authenticated|a@example.com|1");
     assert_eq!(place.see(Who::Claims("authenticated", "{}"), "SELECT auth.uid() IS NULL, auth.role() IS NULL"), "t|t");
     // The owner that a row gets is who Supabase's function says, wherever that is a UUID.
@@ -55,7 +56,10 @@ fn every_subject_is_exactly_itself(place: &Place) {
     for (index, subject) in subjects.iter().enumerate() {
         let text = format!("text {index}");
         place.commit(Who::Rest(subject), &format!("INSERT INTO memories (memory) VALUES ('{text}')"));
-        assert_eq!(place.root(&format!("SELECT user_id = {} FROM memories WHERE memory = '{text}'", literal(subject))), "t");
+        assert_eq!(
+            place.root(&format!("SELECT user_id = {} FROM memories WHERE memory = '{text}'", literal(subject))),
+            "t"
+        );
     }
     for (index, subject) in subjects.iter().enumerate() {
         for who in [Who::Server(subject), Who::Rest(subject)] {
@@ -158,7 +162,8 @@ fn an_older_id_does_not_lead_time_astray(place: &Place) {
         "INSERT INTO space_state (revision) VALUES (0);
          INSERT INTO memories (number, id, memory, hash) VALUES (1, 'ffffffff-ffff-4fff-bfff-ffffffffffff', 'old', 'x')",
     );
-    let add = "INSERT INTO memories (memory) VALUES ('new') RETURNING number, id < '02000000-0000-7000-8000-000000000000'";
+    let add =
+        "INSERT INTO memories (memory) VALUES ('new') RETURNING number, id < '02000000-0000-7000-8000-000000000000'";
     assert_eq!(place.see(Who::Rest("old"), add), "2|t");
 }
 
@@ -185,7 +190,10 @@ fn the_service_acts_for_others(place: &Place) {
     assert_eq!(place.commit(Who::Service, add), "sam|1|t\nsue|1|f");
     assert_eq!(state(place, "sam"), "1|1|8");
     assert_eq!(place.see(Who::Rest("sam"), "SELECT operation, actor FROM memory_history"), "create|service_role");
-    assert_eq!(place.ask(Who::Service, "UPDATE memories SET user_id = 'sue' WHERE user_id = 'sam'"), Err("42501".to_owned()));
+    assert_eq!(
+        place.ask(Who::Service, "UPDATE memories SET user_id = 'sue' WHERE user_id = 'sam'"),
+        Err("42501".to_owned())
+    );
     place.commit(Who::Service, "DELETE FROM memories WHERE user_id IN ('sam', 'sue')");
     assert_eq!((state(place, "sam"), state(place, "sue")), ("2|0|0".to_owned(), "2|0|0".to_owned()));
 }
@@ -203,7 +211,10 @@ fn two_writers_give_no_number_twice(place: &Place) {
     });
     assert_eq!(state(place, "busy").split('|').take(2).collect::<Vec<_>>(), ["41", "41"]);
     assert_eq!(place.root("SELECT count(DISTINCT number), max(number) FROM memories WHERE user_id = 'busy'"), "41|41");
-    assert_eq!(place.root("SELECT count(DISTINCT number), max(number) FROM memory_history WHERE user_id = 'busy'"), "41|41");
+    assert_eq!(
+        place.root("SELECT count(DISTINCT number), max(number) FROM memory_history WHERE user_id = 'busy'"),
+        "41|41"
+    );
 }
 
 fn what_cannot_be_kept_is_refused(place: &Place) {
@@ -231,7 +242,8 @@ fn a_stranger_waits_for_nobody(place: &Place) {
         });
         let since = std::time::Instant::now();
         while since.elapsed().as_secs_f32() < 2.5 && !hold.is_finished() {
-            let refused = place.ask(Who::Rest("stranger"), "INSERT INTO memories (user_id, memory) VALUES ('writer', 'x')");
+            let refused =
+                place.ask(Who::Rest("stranger"), "INSERT INTO memories (user_id, memory) VALUES ('writer', 'x')");
             assert_eq!(refused, Err("42501".to_owned()));
             if place.root("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") != "0" {
                 return;

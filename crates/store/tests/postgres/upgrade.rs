@@ -75,7 +75,9 @@ fn every_row_is_there_or_put_aside(place: &Place) {
     assert_eq!(texts, "9|162");
     old.migrate();
     for (table, before) in tables.iter().zip(before) {
-        let aside = format!("(SELECT (content ->> 'id')::uuid AS id FROM locule.upgrade_rejects WHERE relation = 'public.{table}') AS aside");
+        let aside = format!(
+            "(SELECT (content ->> 'id')::uuid AS id FROM locule.upgrade_rejects WHERE relation = 'public.{table}') AS aside"
+        );
         let after = ids(&old, table).union(&ids(&old, &aside)).cloned().collect::<BTreeSet<_>>();
         assert_eq!(before.difference(&after).count(), 0, "{table}");
     }
@@ -166,13 +168,19 @@ fn u01_to_u14_are_gone(place: &Place) {
     // U6, U7: neither in another's name nor with another's tag.
     denied(bob, "INSERT INTO memories (user_id, memory) VALUES ('alice-123', 'poison')");
     denied(bob, "INSERT INTO memories (memory, metadata) VALUES ('poison', '{\"org_id\": \"acme-corp\"}')");
-    denied(Who::Rest("carol-789"), "INSERT INTO memories (memory, metadata) VALUES ('x', '{\"org_id\": \"acme-corp\"}')");
+    denied(
+        Who::Rest("carol-789"),
+        "INSERT INTO memories (memory, metadata) VALUES ('x', '{\"org_id\": \"acme-corp\"}')",
+    );
     // U8, and the poison of years ago: a viewer reads by slug, and only what a member wrote.
     assert_eq!(old.see(Who::Rest("carol-789"), "SELECT memory FROM memories"), "Acme uses Debian");
     // U9: in two organisations one reads.
     assert_eq!(old.see(alice, "SELECT count(*) FROM memories"), "3");
     // U10: whoever calls himself an agent is himself.
-    denied(bob, "SELECT set_config('app.agent_id', 'chef', true); INSERT INTO memories (user_id, agent_id, memory) VALUES (NULL, 'chef', 'x')");
+    denied(
+        bob,
+        "SELECT set_config('app.agent_id', 'chef', true); INSERT INTO memories (user_id, agent_id, memory) VALUES (NULL, 'chef', 'x')",
+    );
     // U11: what is deleted is nowhere.
     old.commit(bob, "DELETE FROM memories");
     assert_eq!(old.root("SELECT count(*) FROM memory_history WHERE user_id = 'bob-456' AND coalesce(old_value, new_value) IS NOT NULL"), "0");
@@ -180,14 +188,18 @@ fn u01_to_u14_are_gone(place: &Place) {
     let many = "INSERT INTO memories (memory, categories) SELECT 'many', array_agg(repeat('c', 28) || n) FROM generate_series(1000, 1199) AS n";
     assert_eq!(old.ask(bob, many), Ok(String::new()));
     // U13: no index over the vectors of all.
-    let over_all = "SELECT count(*) FROM pg_class JOIN pg_am ON pg_am.oid = relam WHERE amname IN ('hnsw', 'ivfflat', 'gin')
+    let over_all =
+        "SELECT count(*) FROM pg_class JOIN pg_am ON pg_am.oid = relam WHERE amname IN ('hnsw', 'ivfflat', 'gin')
          AND relnamespace = 'public'::regnamespace";
     assert_eq!(old.root(over_all), "0");
     // And of the template nothing that guards or counts is left.
     let left = "SELECT string_agg(tgname, ' ') FROM pg_trigger WHERE tgname IN ('update_memories_updated_at', 'audit_memory_changes')";
     assert_eq!(old.root(left), "");
     assert_eq!(old.root("SELECT count(*) FROM pg_policies WHERE policyname NOT LIKE 'locule%'"), "0");
-    assert_eq!(old.root("SELECT count(*) FROM pg_proc WHERE proname IN ('update_updated_at_column', 'log_memory_changes')"), "0");
+    assert_eq!(
+        old.root("SELECT count(*) FROM pg_proc WHERE proname IN ('update_updated_at_column', 'log_memory_changes')"),
+        "0"
+    );
 }
 
 /// What is made from any of the template's forms differs from what is made from nothing only in the order of columns and in
@@ -212,7 +224,9 @@ fn every_combination_of_the_template_becomes_the_same(place: &Place) {
         .replace(&place.prefix, "")
     };
     let fresh = shape(&Place::new(place.database.postgres().flavour()));
-    for parts in [&ALL[..2], &ALL[..3], &["supabase", "basic", "script"], &["supabase", "basic", "graph", "organizations"], ALL] {
+    for parts in
+        [&ALL[..2], &ALL[..3], &["supabase", "basic", "script"], &["supabase", "basic", "graph", "organizations"], ALL]
+    {
         let (old, _) = upgraded(place, parts);
         let made = shape(&old);
         let difference: Vec<_> = made.lines().filter(|line| !fresh.contains(line)).collect();
@@ -244,7 +258,8 @@ fn a_policy_of_ones_own_is_put_aside(place: &Place) {
     old.root("CREATE POLICY everybody_reads ON memories FOR SELECT TO authenticated USING (true)");
     let report = old.migrate();
     assert!(report.put_aside.iter().any(|(reason, count)| reason == "a policy that is not of Locule" && *count == 1));
-    let kept = "SELECT content ->> 'policyname', content ->> 'qual' FROM locule.upgrade_rejects WHERE reason LIKE 'a policy%'";
+    let kept =
+        "SELECT content ->> 'policyname', content ->> 'qual' FROM locule.upgrade_rejects WHERE reason LIKE 'a policy%'";
     assert_eq!(old.root(kept), "everybody_reads|true");
     assert_eq!(old.see(Who::Rest(BOB), "SELECT count(*) FROM memories WHERE user_id = 'alice-123'"), "0");
     // And one that is put there later.
@@ -295,7 +310,9 @@ fn with_vectors(place: &Place) -> Place {
         Flavour::Debian15 => format!("'{{{numbers}}}'::real[]"),
         Flavour::Eighteen => format!("'[{numbers}]'::vector"),
     };
-    for (memory, numbers) in [("Alice drinks oolong", "3,0,4"), ("Bob drinks mate", "0,0,0"), ("Bob has two dogs", "0,-2,0")] {
+    for (memory, numbers) in
+        [("Alice drinks oolong", "3,0,4"), ("Bob drinks mate", "0,0,0"), ("Bob has two dogs", "0,-2,0")]
+    {
         old.root(&format!("UPDATE memories SET embedding = {} WHERE memory = '{memory}'", vector(numbers)));
     }
     old
@@ -325,7 +342,11 @@ fn vectors_that_are_none_are_left(place: &Place) {
     }
     let report = old.try_migrate(Some("model")).unwrap();
     assert_eq!(report.vectors, 3);
-    assert!(report.notes.iter().any(|note| note.starts_with("1 vectors are of no or of another length")), "{:?}", report.notes);
+    assert!(
+        report.notes.iter().any(|note| note.starts_with("1 vectors are of no or of another length")),
+        "{:?}",
+        report.notes
+    );
     // Without a model nobody can say whose they are.
     let old = with_vectors(place);
     assert_eq!(old.migrate().vectors, 0);
