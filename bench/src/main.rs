@@ -11,6 +11,7 @@ mod data;
 mod embedding;
 mod fairness;
 mod fleet;
+mod postgres;
 mod quality;
 mod report;
 mod searching;
@@ -56,7 +57,7 @@ type Part = fn(&Options, &mut report::Report);
 fn main() {
     let options = Options::parse();
     let mut report = report::Report::new();
-    let parts: [(&str, Part); 8] = [
+    let parts: [(&str, Part); 9] = [
         ("sync", sync::measure),
         ("search", searching::measure),
         ("add", adding::measure),
@@ -65,6 +66,7 @@ fn main() {
         ("quality", quality::measure),
         ("fairness", fairness::measure),
         ("fleet", fleet::measure),
+        ("postgres", postgres::measure),
     ];
     for (name, measure) in parts {
         if options.only.as_deref().is_none_or(|only| name.starts_with(only)) {

@@ -14,6 +14,7 @@ pub struct Server {
     pub address: SocketAddr,
     data: PathBuf,
     program: PathBuf,
+    settings: Vec<(&'static str, String)>,
     _scratch: Option<TempDir>,
 }
 
@@ -30,15 +31,28 @@ impl Server {
 
     /// A server over data that is there.
     pub fn over(options: &Options, data: &Path) -> Self {
+        Server::with(options, data, &[])
+    }
+
+    /// The same, set up so.
+    pub fn with(options: &Options, data: &Path, settings: &[(&'static str, String)]) -> Self {
         let (address, operators) = (free(), free());
         let child = Command::new(&options.server)
             .args(["serve", "--data", &data.display().to_string(), "--listen", &address.to_string()])
             .args(["--operator-listen", &operators.to_string()])
+            .envs(settings.iter().map(|(name, value)| (*name, value.as_str())))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .expect("the server starts");
-        let server = Server { child, address, data: data.to_owned(), program: options.server.clone(), _scratch: None };
+        let server = Server {
+            child,
+            address,
+            data: data.to_owned(),
+            program: options.server.clone(),
+            settings: settings.to_vec(),
+            _scratch: None,
+        };
         let patience = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect(address).is_err() {
             assert!(Instant::now() < patience, "the server does not accept");
@@ -48,7 +62,13 @@ impl Server {
     }
 
     pub fn token(&self, user: &str) -> String {
-        run(&self.program, &["token", user, "--data", &self.data.display().to_string()]).trim().to_owned()
+        let output = Command::new(&self.program)
+            .args(["token", user, "--data", &self.data.display().to_string()])
+            .envs(self.settings.iter().map(|(name, value)| (*name, value.as_str())))
+            .output()
+            .expect("the program runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text").trim().to_owned()
     }
 
     /// CPU seconds the server has used, as the kernel accounts them.
@@ -92,7 +112,7 @@ fn free() -> SocketAddr {
     listener.local_addr().expect("its address")
 }
 
-fn run(program: &Path, arguments: &[&str]) -> String {
+pub fn run(program: &Path, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().expect("the program runs");
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("text")

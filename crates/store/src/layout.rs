@@ -27,6 +27,9 @@ pub trait Layout: Send + Sync {
     /// Destroys the space: its key first, for then the rest is noise. Says what there was. May be repeated.
     fn destroy(&self, space: SpaceId) -> Result<Destroyed>;
 
+    /// Removes what work under way, in this process, may have put back in the place of a space that another has erased.
+    fn tidy(&self, _space: SpaceId) {}
+
     /// What is left of the space; nothing, after an erasure.
     fn residue(&self, space: SpaceId) -> Vec<String>;
 

@@ -17,9 +17,9 @@ use crate::memories::{self, COLUMNS as MEMORY_COLUMNS};
 use crate::space::{Reader, Writer};
 use crate::tx::{Owned, Row, Sql, Value};
 
-/// The columns that [`relationship`] reads, in its order.
-const COLUMNS: &str = "r.id, r.source_memory_id, r.target_memory_id, r.relationship_type, CAST(r.strength AS double precision), \
-     r.metadata, r.created_at";
+/// The columns that [`relationship`] reads, in its order. A strength may be a decimal number, and is read as a float.
+const COLUMNS: &str = "r.id, r.source_memory_id, r.target_memory_id, r.relationship_type, \
+     CAST(r.strength AS double precision), r.metadata, r.created_at";
 
 /// Relationships with both their memories.
 const BETWEEN: &str = " FROM memory_relationships r JOIN memories s ON s.id = r.source_memory_id \

@@ -186,7 +186,13 @@ impl<'a, R: Right> Space<'a, R> {
     fn begin(&self, given: &Chamber, begin: impl FnOnce(&dyn Layout) -> Result<Box<dyn Tx>>) -> Result<Box<dyn Tx>> {
         let begun = begin(&*self.spaces.layout);
         // If it cannot be opened because it is just being erased, that is what to say.
-        self.spaces.recheck(given)?;
+        if let Err(refusal) = self.spaces.recheck(given) {
+            drop(begun);
+            if refusal.code() == Code::SpaceErased {
+                self.spaces.layout.tidy(given.id);
+            }
+            return Err(refusal);
+        }
         begun
     }
 }

@@ -340,9 +340,10 @@ impl Writer<'_> {
         let tx = &*self.reader.tx;
         history::all_deleted(tx, self.reader.now)?;
         tx.dialect().words_clear(tx)?;
+        // Before the memories: where a key leads to them, it has nothing left to look for.
+        tx.execute("DELETE FROM memory_relationships", &[])?;
         tx.execute("DELETE FROM memories", &[])?;
         tx.execute("DELETE FROM memory_vectors", &[])?;
-        tx.execute("DELETE FROM memory_relationships", &[])?;
         self.state.memories = 0;
         self.state.size_bytes = 0;
         self.delta.clear();

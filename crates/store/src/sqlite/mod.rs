@@ -166,6 +166,14 @@ impl Layout for FileLayout {
         Ok(Destroyed { key, files })
     }
 
+    /// SQLite makes the index of a log anew for whoever had the file open already when it was removed.
+    fn tidy(&self, space: SpaceId) {
+        self.pool.shut(space, Duration::ZERO);
+        if let Err(error) = self.destroy(space) {
+            tracing::warn!(space = %space.name(), "what was left of an erased space could not be removed: {error}");
+        }
+    }
+
     fn residue(&self, space: SpaceId) -> Vec<String> {
         // Where it cannot be looked, something may be left.
         let files = self.home.files(space).unwrap_or_else(|_| vec![self.home.paths.space(space)]);

@@ -3,8 +3,8 @@
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use locule_core::auth::{Principal, trusted};
@@ -18,7 +18,7 @@ use locule_core::{Code, Erasure, Gate, Operator, Provision, Read, Request, Resul
 use locule_store::postgres::{Address, Pooler, Prefix};
 use locule_store::vector::encode;
 use locule_store::{Durability, Find, Keeping, Model, Options, Postgres, PostgresLayout, Reader, Ready, Store, Writer};
-use locule_testbed::{Database, Flavour, Postgres as Cluster};
+use locule_testbed::{Flavour, Postgres as Cluster};
 use tempfile::TempDir;
 
 /// One way of keeping spaces apart.
@@ -49,8 +49,8 @@ pub struct House {
     process: Option<Process>,
     pub options: Options,
     pub clock: ManualClock,
-    /// Where the spaces are, if in PostgreSQL.
-    pub database: Option<Database<'static>>,
+    /// Where the spaces are, if in PostgreSQL. Goes after the program that uses it.
+    _database: Option<Kept>,
     _root: Option<TempDir>,
 }
 
@@ -86,7 +86,7 @@ impl House {
         change(&mut options);
         let clock = ManualClock::at(noon());
         let process = Process::open(&options, &clock).unwrap();
-        House { process: Some(process), options, clock, database, _root: None }
+        House { process: Some(process), options, clock, _database: database, _root: None }
     }
 
     pub fn data(&self) -> &Path {
@@ -129,16 +129,49 @@ impl Deref for House {
     }
 }
 
-/// A database of its own for an installation, with roles of its own, set up as an operator would.
-fn postgres(options: &mut Options, layout: PostgresLayout) -> Database<'static> {
-    static HOUSES: AtomicUsize = AtomicUsize::new(0);
-    let database = Cluster::shared(Flavour::Debian15).fresh_database();
-    let admin = Address::parse(&database.url()).unwrap();
-    let prefix = Prefix::parse(&format!("house{}", HOUSES.fetch_add(1, Ordering::Relaxed))).unwrap();
-    let kept = Postgres { layout, address: admin.anybody(), pooler: Pooler::None, prefix, connections_max: 16 };
-    options.keeping = Keeping::Postgres(kept);
-    locule_store::migrate(options, &admin, None, &Sources::system()).unwrap();
-    database
+/// A database of its own for an installation, set up as an operator would: once for each layout, and copied after that.
+/// The copies share the roles, which belong to the cluster, and so the master key that their passwords come from.
+fn postgres(options: &mut Options, layout: PostgresLayout) -> Kept {
+    static ORIGINALS: [OnceLock<(String, Vec<u8>)>; 3] = [const { OnceLock::new() }; 3];
+    static COPIES: AtomicUsize = AtomicUsize::new(0);
+    let cluster = Cluster::shared(Flavour::Debian15);
+    let word = format!("{layout:?}").to_lowercase();
+    let kept = |database: &str| Postgres {
+        layout,
+        address: Address::parse(&cluster.url_to(database)).unwrap().anybody(),
+        pooler: Pooler::None,
+        prefix: Prefix::parse(&word).unwrap(),
+        connections_max: 16,
+    };
+    let (original, key) = ORIGINALS[layout as usize].get_or_init(|| {
+        let original = format!("original_{word}");
+        cluster.create_database(&original);
+        let place = tempfile::tempdir().unwrap();
+        let mut options = Options::at(place.path().join("data"));
+        options.keeping = Keeping::Postgres(kept(&original));
+        let admin = Address::parse(&cluster.url_to(&original)).unwrap();
+        locule_store::migrate(&options, &admin, None, &Sources::system()).unwrap();
+        (original, std::fs::read(options.data.join("master.key")).unwrap())
+    });
+    let copy = format!("copy_{}", COPIES.fetch_add(1, Ordering::Relaxed));
+    // What may be done with a database is not copied with it.
+    cluster.psql(&format!("CREATE DATABASE {copy} TEMPLATE {original}"));
+    cluster.psql(&format!("GRANT CREATE ON DATABASE {copy} TO {word}_owner"));
+    std::fs::create_dir_all(&options.data).unwrap();
+    std::fs::write(options.data.join("master.key"), key).unwrap();
+    std::fs::set_permissions(options.data.join("master.key"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .unwrap();
+    options.keeping = Keeping::Postgres(kept(&copy));
+    Kept(copy)
+}
+
+/// A database that goes with the house.
+pub struct Kept(String);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let _ = Cluster::shared(Flavour::Debian15).try_psql(&format!("DROP DATABASE {} WITH (FORCE)", self.0));
+    }
 }
 
 /// One program on the data.
