@@ -209,6 +209,52 @@ fn adopt(options: &Options, owners: &[String], sources: &Sources) -> Result<Vec<
     Ok(strangers)
 }
 
+/// What holds users apart in an installation's PostgreSQL, tried out over the login that requests use, with people who do not
+/// exist and in a transaction that is rolled back.
+///
+/// With a `privileged` login the rules of organisations are tried too. `user` is somebody to look at besides.
+pub fn test_rls(
+    options: &Options,
+    privileged: Option<&postgres::Address>,
+    user: Option<&str>,
+    sources: &Sources,
+) -> Result<Vec<postgres::trial::Line>> {
+    let (server, prefix) = rows(options, sources)?;
+    let api = server.connect(postgres::server::Login::Api)?;
+    let privileged = privileged.map(open_privileged).transpose()?;
+    postgres::trial::test_rls(&api, privileged.as_ref(), prefix.as_str(), user)
+}
+
+/// Whether an installation's PostgreSQL has what it needs, and works.
+pub fn validate(options: &Options, sources: &Sources) -> Result<Vec<postgres::trial::Line>> {
+    let (server, prefix) = rows(options, sources)?;
+    postgres::trial::validate(&server.connect(postgres::server::Login::Api)?, prefix.as_str())
+}
+
+/// What the catalogue of a database shows to be wrong with how it holds users apart: of one set up for us, nothing. It may
+/// be any database, and for instance one that an older product has set up.
+pub fn audit_report(
+    address: &postgres::Address,
+    prefix: &postgres::Prefix,
+) -> Result<Vec<postgres::catalogue::Finding>> {
+    postgres::catalogue::audit(&open_privileged(address)?, prefix.as_str())
+}
+
+fn open_privileged(address: &postgres::Address) -> Result<postgres::connection::Connection> {
+    postgres::connection::Connection::open(address, postgres::Pooler::Transaction)
+}
+
+/// The server that keeps an installation's rows, and what its roles' names begin with.
+fn rows(options: &Options, sources: &Sources) -> Result<(Server, postgres::Prefix)> {
+    match &options.keeping {
+        Keeping::Postgres(kept) if kept.layout == PostgresLayout::Rls => {
+            let master = master_key(&Paths::new(options.data.clone()), options, sources)?;
+            Ok((kept.server(&master), kept.prefix.clone()))
+        }
+        _ => Err(Error::invalid("This installation does not keep its spaces behind row security.")),
+    }
+}
+
 impl Postgres {
     fn server(&self, master: &MasterKey) -> Server {
         Server::new(self.address.clone(), self.pooler, self.prefix.clone(), master.derive("postgres"))

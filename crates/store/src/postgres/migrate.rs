@@ -24,9 +24,10 @@ pub const RLS: i64 = 1;
 /// How long one step may take: building an index over everybody's rows, or writing all of them anew.
 const PATIENCE: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// Migrations of one database take turns.
+/// Migrations of one database take turns. What is bound, passwords among it, does not come into the log.
 const LOCK: &str = "SET LOCAL client_min_messages = warning; SET LOCAL lock_timeout = '60s'; \
-     SELECT pg_advisory_xact_lock(7311, 0)";
+     SELECT pg_advisory_xact_lock(7311, 0); \
+     SELECT set_config('log_parameter_max_length', '0', true) WHERE current_setting('is_superuser') = 'on'";
 
 /// How many vectors are taken over at a time.
 const VECTORS: i64 = 500;
@@ -82,7 +83,8 @@ pub fn statements(prefix: &str, layout: PostgresLayout) -> Vec<String> {
     steps.into_iter().map(|step| named(step, prefix)).collect()
 }
 
-fn named(sql: &str, prefix: &str) -> String {
+/// The SQL with the prefix in its place.
+pub fn named(sql: &str, prefix: &str) -> String {
     sql.replace("{prefix}", prefix)
 }
 
@@ -137,6 +139,8 @@ fn apply(connection: &Connection, server: &Server, wanted: &Wanted) -> Result<Re
              WHERE migrations.version <> excluded.version",
             &[Value::Integer(RLS), Value::Text(prefix)],
         )?;
+        // For those who may not look into the table: a server asks before it serves.
+        connection.batch(&format!("COMMENT ON SCHEMA locule IS 'Locule, layout rls, version {RLS}'"))?;
     }
     directory::postgres::migrate::apply(connection, server.prefix())?;
     connection.batch(&named(FINISH, prefix))?;
@@ -216,9 +220,10 @@ fn look_around(connection: &Connection, prefix: &str, report: &mut Report) -> Re
              WHERE rolname IN ('{prefix}_backup', 'service_role') AND NOT rolbypassrls ORDER BY rolname"
         ),
         "SELECT format('%s memories are tagged with %L, which names no organisation. Whoever makes one of that id or slug \
-             lets its members read them.', count(*), org_id) FROM public.memories
-         WHERE NOT EXISTS (SELECT FROM public.organizations WHERE org_id IN (id::text, slug))
-         GROUP BY org_id HAVING org_id IS NOT NULL ORDER BY count(*) DESC LIMIT 10"
+             lets its members read them.', count(*), metadata ->> 'org_id')
+         FROM public.memories WHERE metadata ->> 'org_id' IS NOT NULL
+             AND NOT EXISTS (SELECT FROM public.organizations WHERE metadata ->> 'org_id' IN (organizations.id::text, slug))
+         GROUP BY metadata ->> 'org_id' ORDER BY count(*) DESC LIMIT 10"
             .to_owned(),
         "SELECT format('%s refers to the ids of memories, whose key over all users is therefore kept.', conrelid::regclass)
          FROM pg_catalog.pg_constraint WHERE confrelid = 'public.memories'::regclass

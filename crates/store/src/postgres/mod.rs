@@ -4,6 +4,7 @@
 pub mod address;
 pub(crate) mod apart;
 mod bind;
+pub mod catalogue;
 pub mod connection;
 mod database;
 pub mod dialect;
@@ -14,6 +15,7 @@ mod rls;
 mod schema;
 pub mod server;
 mod stays;
+pub mod trial;
 mod turns;
 mod value;
 

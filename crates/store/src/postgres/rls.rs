@@ -14,9 +14,17 @@ use crate::directory::Directory;
 use crate::layout::Destroyed;
 use crate::tx::Value;
 
-/// The tables that hold a space's rows, those that refer to others first.
-pub const TABLES: [&str; 6] =
-    ["memory_relationships", "memory_vectors", "memory_history", "space_audit", "memories", "space_state"];
+/// The tables that hold a space's rows, those that refer to others first. What an upgrade has put aside of somebody's is
+/// somebody's too.
+pub const TABLES: [&str; 7] = [
+    "memory_relationships",
+    "memory_vectors",
+    "memory_history",
+    "space_audit",
+    "memories",
+    "locule.upgrade_rejects",
+    "space_state",
+];
 
 /// Whose rows they are is set in all the places where anything may look for it; an old one that would be believed first is
 /// emptied. What the policies see and what role they apply to comes back.

@@ -22,9 +22,10 @@ macro_rules! rules {
     };
 }
 
-//mod migration;
-//mod organizations;
+mod audit;
+mod migration;
+mod organizations;
 mod pitfalls;
 mod place;
-//mod postgrest;
-//mod upgrade;
+mod postgrest;
+mod upgrade;

@@ -41,8 +41,6 @@ pub struct Place {
 /// Who asks.
 #[derive(Clone, Copy)]
 pub enum Who<'a> {
-    /// The superuser, whom nothing holds.
-    Root,
     /// The server, for this subject, as `Rows` binds it.
     Server(&'a str),
     /// A request of this subject through PostgREST.
@@ -107,6 +105,15 @@ impl Place {
         self.try_migrate(None).unwrap()
     }
 
+    /// The installation, as it comes to its database with its own logins: the address names none.
+    pub fn api(&self) -> Options {
+        let mut options = self.options.clone();
+        let Keeping::Postgres(kept) = &mut options.keeping else { unreachable!() };
+        let (postgres, name) = (self.database.postgres(), self.database.name());
+        kept.address = Address::parse(&format!("postgres://127.0.0.1:{}/{name}", postgres.port())).unwrap();
+        options
+    }
+
     /// A role's name.
     pub fn role(&self, word: &str) -> String {
         format!("{}_{word}", self.prefix)
@@ -152,7 +159,6 @@ impl Place {
     pub fn begin(&self, who: Who) -> String {
         let api = self.role("api");
         match who {
-            Who::Root => "BEGIN;".to_owned(),
             Who::Server(subject) => {
                 let claims = claims(subject);
                 format!(

@@ -1,5 +1,8 @@
 -- The end of a migration: what it was allowed to do for as long as it ran is taken back.
 
+-- Whatever part of us made them: tables and functions of this schema are nobody's but those they were granted to.
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA locule FROM PUBLIC;
+REVOKE ALL ON ALL TABLES IN SCHEMA locule FROM PUBLIC, anon, authenticated, service_role, "{prefix}_api";
 -- A backup is of everything, by whatever part of us it was made.
 GRANT SELECT ON ALL TABLES IN SCHEMA locule TO "{prefix}_backup";
 REVOKE CREATE ON SCHEMA locule FROM "{prefix}_helper", "{prefix}_writer";

@@ -19,7 +19,8 @@ BEGIN
         EXECUTE format('GRANT SELECT ON TABLE %s TO "{prefix}_backup"', relation);
         -- Permissive policies are OR-ed: one that is not of here could open what these close. Its words are kept.
         FOR policy IN SELECT * FROM pg_catalog.pg_policies
-            WHERE format('%I.%I', schemaname, tablename)::regclass = relation
+            WHERE (schemaname, tablename) = (SELECT nspname, relname FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace
+                ON pg_namespace.oid = relnamespace WHERE pg_class.oid = relation)
         LOOP
             IF policy.policyname NOT LIKE 'locule\_%' THEN
                 INSERT INTO locule.upgrade_rejects (relation, reason, content)
@@ -93,7 +94,7 @@ GRANT INSERT (user_id, memory, agent_id, run_id, app_id, categories, metadata, e
     UPDATE (memory, agent_id, run_id, app_id, categories, metadata, expiration) ON public.memories TO authenticated;
 CREATE POLICY locule_read ON public.memories FOR SELECT TO authenticated USING (
     user_id = (SELECT locule.caller())
-    OR org_id = ANY ((SELECT locule.organizations('{owner,admin,member,viewer}'))::text[])
+    OR metadata ->> 'org_id' = ANY ((SELECT locule.organizations('{owner,admin,member,viewer}'))::text[])
     -- Knowledge of an agent. A user's own memory that an agent's name stands on is the user's.
     OR (user_id IS NULL AND agent_id IS NOT NULL)
     -- Shared with an organisation: the first two are for the index, the third is the rule. Of the shares one sees those
@@ -106,18 +107,18 @@ CREATE POLICY locule_insert ON public.memories FOR INSERT TO authenticated
     WITH CHECK (user_id = (SELECT locule.caller()));
 CREATE POLICY locule_update ON public.memories FOR UPDATE TO authenticated
     USING (user_id = (SELECT locule.caller())
-           OR org_id = ANY ((SELECT locule.organizations('{owner,admin,member}'))::text[]))
+           OR metadata ->> 'org_id' = ANY ((SELECT locule.organizations('{owner,admin,member}'))::text[]))
     WITH CHECK (user_id = (SELECT locule.caller())
-                OR org_id = ANY ((SELECT locule.organizations('{owner,admin,member}'))::text[]));
+                OR metadata ->> 'org_id' = ANY ((SELECT locule.organizations('{owner,admin,member}'))::text[]));
 CREATE POLICY locule_delete ON public.memories FOR DELETE TO authenticated
     USING (user_id = (SELECT locule.caller())
-           OR (user_id IS NOT NULL AND org_id = ANY ((SELECT locule.organizations('{owner,admin}'))::text[])));
+           OR (user_id IS NOT NULL AND metadata ->> 'org_id' = ANY ((SELECT locule.organizations('{owner,admin}'))::text[])));
 CREATE POLICY locule_tenant_insert ON public.memories AS RESTRICTIVE FOR INSERT TO authenticated
     WITH CHECK (user_id = (SELECT locule.caller())
-                AND (org_id IS NULL OR org_id = ANY ((SELECT locule.organizations('{owner,admin,member}'))::text[])));
+                AND (metadata ->> 'org_id' IS NULL OR metadata ->> 'org_id' = ANY ((SELECT locule.organizations('{owner,admin,member}'))::text[])));
 CREATE POLICY locule_tenant_update ON public.memories AS RESTRICTIVE FOR UPDATE TO authenticated
     USING (user_id IS NOT NULL)
-    WITH CHECK (org_id IS NULL OR org_id = ANY ((SELECT locule.organizations('{owner,admin,member}'))::text[]));
+    WITH CHECK (metadata ->> 'org_id' IS NULL OR metadata ->> 'org_id' = ANY ((SELECT locule.organizations('{owner,admin,member}'))::text[]));
 
 GRANT SELECT ON public.memory_history TO authenticated;
 CREATE POLICY locule_read ON public.memory_history FOR SELECT TO authenticated
@@ -334,7 +335,7 @@ DECLARE
     relation regclass;
 BEGIN
     FOR relation IN
-        SELECT format('%I.%I', schemaname, tablename)::regclass FROM pg_catalog.pg_publication_tables
+        SELECT format('%I.%I', schemaname, tablename) FROM pg_catalog.pg_publication_tables
         WHERE schemaname = 'public' AND tablename IN ('memories', 'memory_history')
     LOOP
         EXECUTE format('ALTER TABLE %s REPLICA IDENTITY FULL', relation);

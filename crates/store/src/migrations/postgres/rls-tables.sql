@@ -22,12 +22,11 @@ CREATE TABLE IF NOT EXISTS public.memories (
     run_id      text,
     app_id      text,
     categories  text[]      NOT NULL DEFAULT '{}',
-    metadata    jsonb       NOT NULL DEFAULT '{}',
+    metadata    jsonb       NOT NULL DEFAULT '{}',            -- 'org_id': an organisation's id or slug, whose members read it
     hash        text        NOT NULL DEFAULT '',              -- MD5 of the text, 32 hex digits
     expiration  timestamptz,
     created_at  timestamptz NOT NULL DEFAULT now(),
-    updated_at  timestamptz NOT NULL DEFAULT now(),
-    org_id      text        GENERATED ALWAYS AS (metadata ->> 'org_id') STORED  -- an organisation's id or slug
+    updated_at  timestamptz NOT NULL DEFAULT now()
 );
 
 -- Apart from the texts, so that a space's vectors are read in one sweep, and searched exactly within the space. There is no
@@ -195,7 +194,10 @@ CREATE INDEX IF NOT EXISTS idx_memories_user_agent ON public.memories (user_id, 
 CREATE INDEX IF NOT EXISTS idx_memories_user_run ON public.memories (user_id, run_id) WHERE run_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS idx_memories_user_expiration ON public.memories (user_id, expiration)
     WHERE expiration IS NOT NULL;
-CREATE INDEX IF NOT EXISTS idx_memories_org_created ON public.memories (org_id, created_at DESC) WHERE org_id IS NOT NULL;
+-- The organisation is not a column of its own: from PostgreSQL 18 on a generated one cannot be in a table that is published
+-- as this one has to be.
+CREATE INDEX IF NOT EXISTS idx_memories_org_created ON public.memories ((metadata ->> 'org_id'), created_at DESC)
+    WHERE metadata ->> 'org_id' IS NOT NULL;
 CREATE INDEX IF NOT EXISTS idx_memories_agent_knowledge ON public.memories (agent_id, created_at DESC)
     WHERE user_id IS NULL;
 -- From a source, unique_relationship leads.

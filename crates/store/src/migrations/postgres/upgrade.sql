@@ -49,7 +49,7 @@ BEGIN
 END $locule$;
 
 -- Which are the template's: those that lack a constraint which ours have. The answer stands in a setting of this transaction.
-SELECT set_config('locule.old', coalesce(string_agg(tables.name, ' '), ''), true) FROM (VALUES
+SELECT set_config('locule.old', coalesce(string_agg(tables.name, ' ' ORDER BY tables.name COLLATE "C"), ''), true) FROM (VALUES
     ('memories', 'memories_identity'),
     ('memory_history', 'memory_history_identity'),
     ('memory_relationships', 'memory_relationships_source'),
@@ -71,7 +71,8 @@ BEGIN
     LOOP
         -- Both sets of names that the template's two scripts give, and whatever else there is: a policy that stays would be
         -- OR-ed with ours. Only the template's own are not worth keeping the words of.
-        FOR found IN SELECT * FROM pg_catalog.pg_policies WHERE format('%I.%I', schemaname, tablename)::regclass = relation
+        FOR found IN SELECT * FROM pg_catalog.pg_policies WHERE (schemaname, tablename) = (SELECT nspname, relname FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace
+                ON pg_namespace.oid = relnamespace WHERE pg_class.oid = relation)
         LOOP
             IF found.policyname !~ '^(users_(access|view)_own_|service_role_all_|public_agent_knowledge|org_members_(access|create)_|access_shared_org_|(Users|Service role|Organization members|Public agent) )' THEN
                 INSERT INTO locule.upgrade_rejects (relation, reason, content)
@@ -91,6 +92,15 @@ BEGIN
         LOOP
             EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', relation, found.conname);
         END LOOP;
+    END LOOP;
+
+    -- A published table whose key goes is changed below all the same.
+    FOR found IN
+        SELECT format('%I.%I', schemaname, tablename) AS relation FROM pg_catalog.pg_publication_tables
+        WHERE schemaname = 'public' AND tablename IN ('memories', 'memory_history', 'memory_relationships')
+            AND tablename = ANY (string_to_array(current_setting('locule.old'), ' '))
+    LOOP
+        EXECUTE format('ALTER TABLE %s REPLICA IDENTITY FULL', found.relation);
     END LOOP;
 
     FOR found IN
@@ -218,8 +228,7 @@ BEGIN
         ALTER metadata SET DEFAULT '{}', ALTER metadata SET NOT NULL,
         ALTER hash SET DEFAULT '', ALTER hash SET NOT NULL,
         ALTER created_at SET DEFAULT now(), ALTER created_at SET NOT NULL,
-        ALTER updated_at SET DEFAULT now(), ALTER updated_at SET NOT NULL,
-        ADD org_id text GENERATED ALWAYS AS (metadata ->> 'org_id') STORED;
+        ALTER updated_at SET DEFAULT now(), ALTER updated_at SET NOT NULL;
 END $locule$;
 
 -- Relationships: those whose ends and itself are one owner's.
