@@ -38,6 +38,7 @@ mod config;
 mod erase;
 mod export;
 mod http;
+pub mod inspect;
 mod keys;
 mod memories;
 pub mod model;

@@ -12,6 +12,7 @@ mod migrate;
 mod output;
 mod process;
 mod serve;
+mod test_rls;
 mod token;
 mod user;
 
@@ -98,6 +99,7 @@ enum Command {
     #[command(subcommand)]
     Audit(audit::Audit),
     Migrate(migrate::Migrate),
+    TestRls(test_rls::TestRls),
     Doctor(doctor::Doctor),
     Config(config::Show),
     Openapi(Openapi),
@@ -132,6 +134,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::User(user) => user.run(&context),
         Command::Audit(audit) => audit.run(&context),
         Command::Migrate(migrate) => migrate.run(&context),
+        Command::TestRls(test) => test.run(&context),
         Command::Doctor(doctor) => doctor.run(&context),
         Command::Config(show) => show.run(&context),
         Command::Openapi(_) => output::data(&crate::openapi::document()),

@@ -1,12 +1,14 @@
 //! `locule audit`
 
+mod report;
+
 use clap::{Args, Subcommand};
 use locule::{Act, Operator, SystemRecord};
 
-use super::context::{Context, Installation, reason};
-use super::failure::{Failure, Outcome};
-use super::output::{List, moment, say, shown};
-use super::user;
+use crate::cmd::context::{Context, Installation, reason};
+use crate::cmd::failure::{Failure, Outcome};
+use crate::cmd::output::{List, moment, say, shown};
+use crate::cmd::user;
 
 /// Check and read the audit trail
 ///
@@ -17,6 +19,7 @@ use super::user;
 pub enum Audit {
     Verify(Verify),
     List(ListEntries),
+    Report(report::Report),
 }
 
 /// Check that no entry was changed, moved or removed
@@ -62,6 +65,7 @@ impl Audit {
         match self {
             Audit::Verify(verify) => verify.run(context),
             Audit::List(list) => list.run(context),
+            Audit::Report(report) => report.run(context),
         }
     }
 }
