@@ -605,11 +605,18 @@ fn a_denial_outlives_what_was_denied(place: &Place) {
     for sql in [
         "INSERT INTO public.memory_history (user_id, operation) VALUES ('bob', 'read')",
         "INSERT INTO public.memory_history (user_id, operation, old_value) VALUES ('bob', 'access_denied', '{}')",
-        "SELECT 1 FROM public.memory_history",
+        "SELECT user_id, timestamp FROM public.memory_history",
+        "UPDATE public.memory_history SET user_id = 'alice'",
+        "UPDATE public.memory_history SET operation = 'read'",
         "DELETE FROM public.memory_history",
     ] {
         denied(place, Who::Login("directory"), sql);
     }
+    // What it sees are refusals, to take the name of somebody who is erased out of them.
+    assert_eq!(
+        place.see(Who::Login("directory"), "SELECT DISTINCT operation FROM public.memory_history"),
+        "access_denied"
+    );
     place.commit(Who::Service, "DELETE FROM memory_history WHERE operation = 'access_denied'");
 }
 
