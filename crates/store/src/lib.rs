@@ -20,6 +20,7 @@ mod search;
 mod space;
 mod sqlite;
 mod state;
+mod tick;
 mod trail;
 mod tx;
 pub mod vector;
