@@ -249,14 +249,12 @@ impl Directory {
                     PROVISION_OWNER
                 }
             };
-            // Somebody else may have been first; then theirs is the space.
-            tx.execute(sql, &values)?;
-            tx.first(
-                "SELECT id, tag, epoch, born FROM spaces WHERE issuer = $1 AND subject = $2",
-                &[Value::Text(issuer), Value::Text(subject)],
-                chamber,
-            )?
-            .ok_or_else(|| corrupt("a space that was just made is not there"))
+            if let Some(made) = tx.first(sql, &values, chamber)? {
+                return Ok(made);
+            }
+            // Somebody else was first: theirs is the space.
+            let sql = "SELECT id, tag, epoch, born FROM spaces WHERE issuer = $1 AND subject = $2";
+            tx.first(sql, &named(&identity), chamber)?.ok_or_else(|| corrupt("a space that is there is not found"))
         }
     }
 
@@ -269,14 +267,14 @@ impl Directory {
 const PROVISION: &str =
     "INSERT INTO spaces (id, issuer, subject, tag, epoch, state, born, created_at, seal, not_before)
      VALUES ($1, $2, $3, $4, $5, 0, 0, $6, $7, (SELECT erased_at FROM tombstones WHERE who = $8))
-     ON CONFLICT (issuer, subject) DO NOTHING";
+     ON CONFLICT (issuer, subject) DO NOTHING RETURNING id, tag, epoch, born";
 
 /// The same where rows have owners. Whoever had the name while another issuer was the default keeps it.
 const PROVISION_OWNER: &str =
     "INSERT INTO spaces (id, issuer, subject, tag, epoch, state, born, created_at, seal, not_before, owner)
      VALUES ($1, $2, $3, $4, $5, 0, 0, $6, $7, (SELECT erased_at FROM tombstones WHERE who = $8),
              CASE WHEN EXISTS (SELECT 1 FROM spaces WHERE owner = $9) THEN $10 ELSE $9 END)
-     ON CONFLICT (issuer, subject) DO NOTHING";
+     ON CONFLICT (issuer, subject) DO NOTHING RETURNING id, tag, epoch, born";
 
 fn by_name(tx: &dyn Tx, identity: &Identity) -> Result<Option<Standing>> {
     tx.first(

@@ -46,3 +46,61 @@ impl Cabinet for Arc<Directory> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use locule_core::Code;
+    use locule_core::clock::Sources;
+    use locule_core::directory::Directory as _;
+    use locule_core::id::{Identity, Issuer};
+    use locule_testbed::Flavour;
+
+    use super::*;
+    use crate::key::{KeyRing, MasterKey};
+    use crate::postgres::{Address, Pooler, Prefix, Server, Wanted, migrate};
+    use crate::seal::Secret;
+
+    #[test]
+    fn a_key_lies_in_the_directory_until_it_is_destroyed_or_its_space_forgotten() -> Result<()> {
+        let sources = Sources::system();
+        let database = locule_testbed::Postgres::shared(Flavour::Debian15).fresh_database();
+        let privileged = Address::parse(&database.url())?;
+        let server = Server::new(privileged.anybody(), Pooler::None, Prefix::parse("keys")?, Secret::random(&sources));
+        migrate(&privileged, &server, &Wanted { layout: crate::PostgresLayout::Schema, model: None })?;
+        let directory = Directory::in_postgres(&server, Issuer::default(), Secret::random(&sources), sources.clone())?;
+        let provision = |name: &str| {
+            let identity = Identity { issuer: Issuer::default(), subject: name.try_into()? };
+            directory.provision(&identity).map(|chamber| chamber.id)
+        };
+        let (alice, bob) = (provision("alice")?, provision("bob")?);
+        let root = tempfile::tempdir().unwrap();
+        let master = MasterKey::create(&root.path().join("master.key"), &sources)?;
+        let keys = KeyRing::new(directory.clone(), master, sources.clone());
+
+        assert!(keys.find(alice)?.is_none());
+        let made: Vec<_> = std::thread::scope(|scope| {
+            let making: Vec<_> = (0..4).map(|_| scope.spawn(|| keys.create(alice))).collect();
+            making.into_iter().map(|making| making.join().unwrap()).collect::<Result<_>>()
+        })?;
+        assert!(made.iter().all(|key| key.as_bytes() == made[0].as_bytes()));
+        assert_eq!(keys.find(alice)?.unwrap().as_bytes(), made[0].as_bytes());
+        assert_ne!(keys.create(bob)?.as_bytes(), made[0].as_bytes());
+        // One that lies in another's place opens nothing.
+        database.psql(
+            "UPDATE locule.space_keys SET wrapped = (SELECT wrapped FROM locule.space_keys JOIN locule.spaces
+             ON id = space WHERE subject = 'alice') FROM locule.spaces WHERE id = space AND subject = 'bob'",
+        );
+        assert_eq!(keys.find(bob).err().map(|error| error.code()), Some(Code::SpaceCorrupt));
+        assert_eq!(keys.residue(alice).len(), 1);
+        assert_eq!((keys.destroy(alice)?, keys.destroy(alice)?), (true, false));
+        assert_eq!(keys.residue(alice), Vec::<String>::new());
+
+        database.psql("UPDATE locule.spaces SET state = 2");
+        assert_eq!(keys.create(alice).err().map(|error| error.code()), Some(Code::SpaceErased));
+        for closed in directory.unfinished()? {
+            directory.forget(&closed, locule_core::audit::Actor::Nobody, String::new())?;
+        }
+        assert_eq!(database.psql("SELECT count(*) FROM locule.space_keys"), "0");
+        Ok(())
+    }
+}

@@ -1,7 +1,7 @@
 //! A connection to what belongs to no space: the directory. Those who use it share its transaction and do not end it.
 //!
 //! What begins, marks and ends a transaction goes out with the next statement, so that it costs no journey of its own.
-//! Nothing is prepared or set for a session: behind a pooler the next transaction on a connection is somebody else's.
+//! Nothing is set for a session: behind a pooler the next transaction on a connection is somebody else's.
 
 use std::cell::{Cell, RefCell};
 use std::ops::Deref;
@@ -32,14 +32,15 @@ const READ: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; \
 const WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
      SELECT set_config('search_path', 'locule, pg_temp', true), set_config('lock_timeout', '5s', true), \
      set_config('idle_in_transaction_session_timeout', '10s', true); ";
-const LOCK: &str = "SELECT version FROM version FOR UPDATE";
+const LOCK: &str = "SELECT version FROM locule.version FOR UPDATE";
 
 const MARK: &str = "SAVEPOINT job; ";
 const KEEP: &str = "RELEASE job; ";
 const UNDO: &str = "ROLLBACK TO job; RELEASE job";
 
 impl<C: Deref<Target = Connection>> Apart<C> {
-    /// On this connection, which nobody else uses meanwhile.
+    /// On this connection, which nobody else uses meanwhile. One that only looks does not prepare its statements: they would be
+    /// looked at before the beginning that goes out with them says which tables they mean.
     pub fn new(connection: C) -> Self {
         Apart { connection, ahead: RefCell::default(), failed: Cell::new(false), open: Cell::new(false) }
     }

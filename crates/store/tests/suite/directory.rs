@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use locule_core::audit::{Actor, Outcome, SystemEntry};
 use locule_core::auth::{ActAs, KeyKind, KeyRecord, NewKey};
@@ -535,4 +535,58 @@ fn a_name_that_nobody_can_have_is_refused_on_record(home: Home) {
     assert_eq!(named[0], names[0]);
     assert_eq!(named[3], "Ω".repeat(127));
     assert_eq!(named[4], names[4]);
+}
+
+#[test]
+#[ignore = "a measurement: run with --release, --nocapture and the machine to itself"]
+fn what_asking_and_writing_cost() {
+    for home in [Home::File, Home::Postgres(Flavour::Debian15), Home::Postgres(Flavour::Eighteen), Home::Pooled] {
+        let name = match home {
+            Home::File => "file".to_owned(),
+            Home::Postgres(flavour) => format!("{flavour:?}"),
+            Home::Pooled => "PgBouncer".to_owned(),
+        };
+        let place = Place::new(home);
+        let other = place.another();
+        let alice = place.provision("alice");
+        for asking in [1, 2, 8, 64] {
+            let each = 4_000 / asking;
+            let began = Instant::now();
+            std::thread::scope(|scope| {
+                for _ in 0..asking {
+                    scope.spawn(|| {
+                        (0..each).for_each(|_| assert!(place.directory().current(alice.id).unwrap().is_some()))
+                    });
+                }
+            });
+            let took = began.elapsed();
+            let rate = f64::from(each * asking) / took.as_secs_f64();
+            println!(
+                "{name}: {asking} asking: {:.1} us, {rate:.0} a second",
+                took.as_secs_f64() * 1e6 / f64::from(each)
+            );
+        }
+        for servers in [1, 2] {
+            for writing in [1, 8, 64] {
+                let each = 64.max(256 / writing) / writing.min(8);
+                let began = Instant::now();
+                std::thread::scope(|scope| {
+                    for number in 0..writing {
+                        let process = if number % servers == 0 { &*place } else { &other };
+                        scope.spawn(move || {
+                            for step in 0..each {
+                                process.provision(&format!("user {servers} {writing} {number} {step}"));
+                            }
+                        });
+                    }
+                });
+                let took = began.elapsed();
+                let rate = f64::from(each * writing) / took.as_secs_f64();
+                println!(
+                    "{name}: {servers} servers, {writing} writing: {:.2} ms each, {rate:.0} a second",
+                    took.as_secs_f64() * 1e3 / f64::from(each)
+                );
+            }
+        }
+    }
 }

@@ -54,11 +54,14 @@ impl Tables {
         let role = server.role(Login::Directory.word());
         let address = server.address().login(&role, &server.password(&role));
         let tables = Tables {
-            readers: Pool::new(READERS, opener(&address, |address, ()| unprepared(address))),
-            writer: Group::new(Box::new({
+            readers: Pool::new(READERS, {
                 let address = address.clone();
-                move || unprepared(&address).map(|connection| Apart::new(Box::new(connection)))
-            })),
+                Box::new(move |()| Connection::open(&address, Pooler::Transaction))
+            }),
+            writer: Group::new({
+                let (address, pooler) = (address.clone(), server.pooler());
+                Box::new(move || Connection::open(&address, pooler).map(|connection| Apart::new(Box::new(connection))))
+            }),
             checks: checks(address, server.pooler()),
             known: Mutex::default(),
             default_issuer,
@@ -106,19 +109,6 @@ impl Tables {
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Statements on it are not prepared: where they look for tables is set by the transaction they are part of.
-fn unprepared(address: &Address) -> Result<Connection> {
-    Connection::open(address, Pooler::Transaction)
-}
-
-fn opener<D>(
-    address: &Address,
-    open: impl Fn(&Address, D) -> Result<Connection> + Send + Sync + 'static,
-) -> Box<dyn Fn(D) -> Result<Connection> + Send + Sync> {
-    let address = address.clone();
-    Box::new(move |door| open(&address, door))
 }
 
 /// Looks on a connection that does nothing else. The look is one statement that names its table in full, on one journey.
