@@ -241,6 +241,16 @@ pub fn audit_report(
     postgres::catalogue::audit(&open_privileged(address)?, prefix.as_str())
 }
 
+/// What a login that row security does not hold sees of a user's rows and of all: why somebody's answers are empty.
+pub fn bypass_rls(privileged: &postgres::Address, user: &str) -> Result<Vec<String>> {
+    postgres::trial::bypassing(&open_privileged(privileged)?, user)
+}
+
+/// How often each user was denied something, as the history of a database has it; nothing where it has none.
+pub fn denials(privileged: &postgres::Address) -> Result<Vec<(String, i64)>> {
+    postgres::trial::denials(&open_privileged(privileged)?)
+}
+
 fn open_privileged(address: &postgres::Address) -> Result<postgres::connection::Connection> {
     postgres::connection::Connection::open(address, postgres::Pooler::Transaction)
 }

@@ -12,8 +12,10 @@ mod migrate;
 mod output;
 mod process;
 mod serve;
+mod test_rls;
 mod token;
 mod user;
+mod validate;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -98,6 +100,8 @@ enum Command {
     #[command(subcommand)]
     Audit(audit::Audit),
     Migrate(migrate::Migrate),
+    TestRls(test_rls::TestRls),
+    Validate(validate::Validate),
     Doctor(doctor::Doctor),
     Config(config::Show),
     Openapi(Openapi),
@@ -132,6 +136,8 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::User(user) => user.run(&context),
         Command::Audit(audit) => audit.run(&context),
         Command::Migrate(migrate) => migrate.run(&context),
+        Command::TestRls(test) => test.run(&context),
+        Command::Validate(validate) => validate.run(&context),
         Command::Doctor(doctor) => doctor.run(&context),
         Command::Config(show) => show.run(&context),
         Command::Openapi(_) => output::data(&crate::openapi::document()),
