@@ -205,6 +205,21 @@ macro_rules! object_ids {
                 $name(Uuid::from_bytes(bytes))
             }
 
+            /// The least one of a tick: all that were made before come before it.
+            pub fn least(tick: Tick) -> Self {
+                let mut bytes = [0; 16];
+                bytes[..6].copy_from_slice(&(tick.0 >> 12).to_be_bytes()[2..]);
+                bytes[6] = 0x70 | (tick.0 >> 8 & 0x0f) as u8;
+                bytes[7] = tick.0 as u8;
+                bytes[8] = 0x80;
+                $name(Uuid::from_bytes(bytes))
+            }
+
+            /// Whether it tells when it was made. What another product has made does not, and is an id all the same.
+            pub fn tells_time(&self) -> bool {
+                self.0.get_version_num() == 7
+            }
+
             /// When in the order of adding it was made.
             pub fn tick(&self) -> Tick {
                 let b = self.0.as_bytes();

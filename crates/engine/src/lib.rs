@@ -38,7 +38,6 @@ mod config;
 mod erase;
 mod export;
 mod http;
-pub mod inspect;
 mod keys;
 mod memories;
 pub mod model;
@@ -71,8 +70,10 @@ pub use locule_core::{
     Code, Erasure, Error, Gate, Operator, Provision, Read, Request, Result, Right, Scope, Target, Write, limit,
 };
 pub use locule_store::directory::{Figures, SystemRecord, UserRecord};
+pub use locule_store::postgres::catalogue::{Finding, Level};
+pub use locule_store::postgres::trial::{Line, Outcome};
 pub use locule_store::postgres::{self, Report as MigrationReport};
-pub use locule_store::{Durability, Keeping, Postgres, PostgresLayout, Quota};
+pub use locule_store::{Durability, Keeping, Postgres, PostgresLayout, Quota, audit_report, bypass_rls, denials};
 pub use usage::Usage;
 
 use locule_core::auth::Authenticator;
@@ -83,6 +84,17 @@ use model::Embedder;
 /// else runs as them. `model` says whose vectors the tables of an older product hold, if these are to be taken over.
 pub fn migrate(config: &Config, admin: &postgres::Address, model: Option<String>) -> Result<MigrationReport> {
     locule_store::migrate(&config.store_options(), admin, model, &Sources::system())
+}
+
+/// What holds users apart in an installation's PostgreSQL, tried out with people who do not exist and in a transaction that is
+/// rolled back. With `admin` the rules of organisations are tried as well; `user` is somebody to look at besides.
+pub fn test_rls(config: &Config, admin: Option<&postgres::Address>, user: Option<&str>) -> Result<Vec<Line>> {
+    locule_store::test_rls(&config.store_options(), admin, user, &Sources::system())
+}
+
+/// Whether an installation's PostgreSQL has what it needs, and works.
+pub fn validate(config: &Config) -> Result<Vec<Line>> {
+    locule_store::validate(&config.store_options(), &Sources::system())
 }
 
 /// An open installation.

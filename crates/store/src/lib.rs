@@ -8,7 +8,6 @@ mod error;
 mod files;
 mod filter;
 mod group;
-pub mod inspect;
 mod key;
 mod layout;
 mod lexicon;
@@ -21,6 +20,7 @@ mod search;
 mod space;
 mod sqlite;
 mod state;
+mod tick;
 mod trail;
 mod tx;
 pub mod vector;
@@ -159,7 +159,7 @@ pub fn open(options: &Options, sources: Sources) -> Result<Store> {
         }
         Keeping::Postgres(kept) => {
             let server = kept.server(&master);
-            inspect::refuse_what_leaks(kept, &server)?;
+            postgres::refuse_what_leaks(kept, &server)?;
             let directory = Directory::in_postgres(&server, options.issuer.clone(), pseudonym, sources.clone())?;
             (directory.clone(), kept.layout(server, &directory))
         }
@@ -240,6 +240,16 @@ pub fn audit_report(
     prefix: &postgres::Prefix,
 ) -> Result<Vec<postgres::catalogue::Finding>> {
     postgres::catalogue::audit(&open_privileged(address)?, prefix.as_str())
+}
+
+/// What a login that row security does not hold sees of a user's rows and of all: why somebody's answers are empty.
+pub fn bypass_rls(privileged: &postgres::Address, user: &str) -> Result<Vec<String>> {
+    postgres::trial::bypassing(&open_privileged(privileged)?, user)
+}
+
+/// How often each user was denied something, as the history of a database has it; nothing where it has none.
+pub fn denials(privileged: &postgres::Address) -> Result<Vec<(String, i64)>> {
+    postgres::trial::denials(&open_privileged(privileged)?)
 }
 
 fn open_privileged(address: &postgres::Address) -> Result<postgres::connection::Connection> {

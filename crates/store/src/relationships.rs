@@ -15,6 +15,7 @@ use locule_core::{Error, Result, limit};
 
 use crate::memories::{self, COLUMNS as MEMORY_COLUMNS};
 use crate::space::{Reader, Writer};
+use crate::tick;
 use crate::tx::{Owned, Row, Sql, Value};
 
 /// The columns that [`relationship`] reads, in its order. A strength may be a decimal number, and is read as a float.
@@ -346,13 +347,9 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// The tick of the next id: now, or right after the latest id if that is not past.
     fn next_relationship_tick(&self) -> Result<Tick> {
-        let now = Tick::of(self.reader.now);
-        let latest = self
-            .tx
-            .first("SELECT id FROM memory_relationships ORDER BY id DESC LIMIT 1", &[], |row| row.relationship_id(0))?;
-        Ok(latest.map_or(now, |latest| now.max(latest.tick().next())))
+        const LATEST: &str = "SELECT id FROM memory_relationships WHERE id < $1 ORDER BY id DESC LIMIT 1";
+        tick::next(&*self.tx, self.reader.now, &[LATEST])
     }
 }
 

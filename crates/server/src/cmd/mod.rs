@@ -15,6 +15,7 @@ mod serve;
 mod test_rls;
 mod token;
 mod user;
+mod validate;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -100,6 +101,7 @@ enum Command {
     Audit(audit::Audit),
     Migrate(migrate::Migrate),
     TestRls(test_rls::TestRls),
+    Validate(validate::Validate),
     Doctor(doctor::Doctor),
     Config(config::Show),
     Openapi(Openapi),
@@ -135,6 +137,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Audit(audit) => audit.run(&context),
         Command::Migrate(migrate) => migrate.run(&context),
         Command::TestRls(test) => test.run(&context),
+        Command::Validate(validate) => validate.run(&context),
         Command::Doctor(doctor) => doctor.run(&context),
         Command::Config(show) => show.run(&context),
         Command::Openapi(_) => output::data(&crate::openapi::document()),

@@ -2,63 +2,82 @@
 
 use clap::Args;
 use locule::postgres::Address;
-use locule::postgres::trial::Line;
+use locule::{Line, Outcome as Went};
 
 use super::context::Context;
 use super::failure::{Failure, Outcome};
-use super::output;
+use super::output::{self, shown};
 
-/// Try row security out on the database itself
+/// Try out what holds users apart in PostgreSQL
 ///
-/// Signs in exactly as the server does, makes two people who do not exist, has each try to read, change and plant what is
-/// the other's, and rolls everything back. Ends with exit code 1 if anything was let through, or kept from its owner.
+/// Connects as the server does and lets two people who do not exist write, read and reach for each other's rows, in a
+/// transaction that is always rolled back. Prints a line for each rule, and ends with exit code 1 if one does not hold.
+///
+/// With somebody who may set the database up (--admin-url, DATABASE_URL or SUPABASE_DB_URL), the rules of organisations
+/// and of agents are tried as well.
 ///
 /// Examples:
-///   locule test-rls --user-id alice                Also look at Alice's rows, without showing them
-///   locule test-rls --user-id alice --bypass-rls   Why are answers empty? Count her rows as somebody who sees all
+///   locule test-rls
+///   locule test-rls --user-id alice                 And whether Alice sees her own rows only
+///   locule test-rls --user-id alice --bypass-rls    And what is there, whoever may see it
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct TestRls {
-    /// A user to look at as well
+    /// Somebody to look at besides
     #[arg(long, value_name = "ID")]
     user_id: Option<String>,
-    /// Count the user's rows as somebody whom row security does not hold
+    /// Say what somebody sees whom row security does not hold: for finding out why answers are empty
     #[arg(long, requires = "user_id")]
     bypass_rls: bool,
-    /// Somebody whom it does not hold [default: DATABASE_URL or SUPABASE_DB_URL]
+    /// Somebody who may set the database up [default: DATABASE_URL or SUPABASE_DB_URL]
     #[arg(long, value_name = "URL")]
     admin_url: Option<String>,
 }
 
 impl TestRls {
     pub fn run(self, context: &Context) -> Outcome {
-        let mut flags = vec![("storage.layout".to_owned(), "rls".to_owned())];
-        flags.extend(self.admin_url.clone().map(|url| ("postgres.admin_url".to_owned(), url)));
+        let flags = self.admin_url.into_iter().map(|url| ("postgres.admin_url".to_owned(), url)).collect();
         let config = context.config_with(flags)?;
-        let privileged = config.privileged().map(Address::parse).transpose()?;
-        if self.bypass_rls {
-            let privileged = privileged.as_ref().ok_or_else(|| {
-                Failure::usage("Say who sees all rows: --admin-url postgres://user:password@host/database.")
-            })?;
-            for line in locule::inspect::bypassing(privileged, self.user_id.as_deref().unwrap_or_default())? {
-                output::data(&line)?;
+        let admin = config.privileged().map(Address::parse).transpose()?;
+        let lines = locule::test_rls(&config.engine(), admin.as_ref(), self.user_id.as_deref())?;
+        let seen = match (&admin, &self.user_id) {
+            (Some(admin), Some(user)) if self.bypass_rls => locule::bypass_rls(admin, user)?,
+            (None, _) if self.bypass_rls => {
+                return Err(Failure::usage("Say whom row security does not hold: --admin-url postgres://…"));
             }
-        }
-        let lines = locule::inspect::test_rls(&config.engine(), privileged.as_ref(), self.user_id.as_deref())?;
+            _ => Vec::new(),
+        };
         if context.json() {
-            let list: Vec<_> = lines
-                .iter()
-                .map(|line| {
-                    let outcome = format!("{:?}", line.outcome).to_lowercase();
-                    serde_json::json!({ "outcome": outcome, "rule": line.rule, "detail": line.detail })
-                })
-                .collect();
-            output::json(&list)?;
+            output::json(&serde_json::json!({ "lines": lines, "bypassing": seen }))?;
         } else {
-            for line in &lines {
-                output::data(&line.to_string())?;
+            print(&lines)?;
+            for line in seen {
+                output::data(&format!("SEEN  {line}"))?;
             }
         }
-        if Line::all_pass(&lines) { Ok(()) } else { Err(Failure::failed("Row security does not hold here.")) }
+        judge(&lines)
+    }
+}
+
+/// A line for each rule.
+pub fn print(lines: &[Line]) -> Outcome {
+    for line in lines {
+        output::data(&shown_lines(line))?;
+    }
+    Ok(())
+}
+
+/// What it says of a person may hold anything but the line's own break.
+fn shown_lines(line: &Line) -> String {
+    line.to_string().split('\n').map(shown).collect::<Vec<_>>().join("\n")
+}
+
+/// Whether all of them hold.
+pub fn judge(lines: &[Line]) -> Outcome {
+    let failed = lines.iter().filter(|line| line.outcome == Went::Fail).count();
+    match failed {
+        0 => Ok(()),
+        1 => Err(Failure::failed("1 rule does not hold.")),
+        count => Err(Failure::failed(format!("{count} rules do not hold."))),
     }
 }

@@ -52,14 +52,8 @@ pub fn all_deleted(tx: &dyn Tx, at: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// The latest id that the history knows.
-pub fn latest(tx: &dyn Tx) -> Result<Option<MemoryId>> {
-    tx.first(
-        "SELECT memory_id FROM memory_history WHERE memory_id IS NOT NULL ORDER BY memory_id DESC LIMIT 1",
-        &[],
-        |row| row.memory_id(0),
-    )
-}
+/// The latest id below `$1` that the history knows.
+pub const LATEST: &str = "SELECT memory_id FROM memory_history WHERE memory_id < $1 ORDER BY memory_id DESC LIMIT 1";
 
 /// Changes and the deletion of a memory, oldest first, with the moment at which it was added; `None` without any.
 pub fn changes(tx: &dyn Tx, id: MemoryId) -> Result<Option<(Timestamp, Vec<Event>)>> {

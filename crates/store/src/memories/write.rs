@@ -9,6 +9,7 @@ use super::{COLUMNS, history, memory, mismatch};
 use crate::filter;
 use crate::space::Writer;
 use crate::state::Model;
+use crate::tick;
 use crate::tx::{Sql, Value};
 
 /// How many expired memories a write sweeps away with it.
@@ -170,13 +171,13 @@ impl Writer<'_> {
         }
     }
 
-    /// The tick of the next id: now, or right after the latest id if that is not past.
     fn next_tick(&self) -> Result<Tick> {
-        let now = Tick::of(self.reader.now);
-        let kept = self.tx.first("SELECT id FROM memories ORDER BY id DESC LIMIT 1", &[], |row| row.memory_id(0))?;
         // Those that were deleted are in the history: no id comes before one that was given, whatever became of it.
-        let latest = kept.max(history::latest(&*self.tx)?);
-        Ok(latest.map_or(now, |latest: MemoryId| now.max(latest.tick().next())))
+        tick::next(
+            &*self.tx,
+            self.reader.now,
+            &["SELECT id FROM memories WHERE id < $1 ORDER BY id DESC LIMIT 1", history::LATEST],
+        )
     }
 
     /// The memory that has this text with the same labels.

@@ -10,7 +10,8 @@ use super::migrate::{RLS, named};
 use crate::tx::Value;
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum Level {
     /// Somebody reaches, or learns of, what is another's.
     Error,
@@ -19,7 +20,7 @@ pub enum Level {
 }
 
 /// Something that should not be so.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Finding {
     /// How bad it is.
     pub level: Level,

@@ -12,7 +12,7 @@ use super::connection::Connection;
 use crate::tx::Value;
 
 /// One thing that was tried.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Line {
     /// How it went.
     pub outcome: Outcome,
@@ -23,7 +23,8 @@ pub struct Line {
 }
 
 /// How it went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum Outcome {
     /// As it should.
     Pass,
@@ -117,8 +118,16 @@ pub fn bypassing(privileged: &Connection, user: &str) -> Result<Vec<String>> {
 /// How often each user was denied something, the most first.
 pub fn denials(privileged: &Connection) -> Result<Vec<(String, i64)>> {
     let mut denials = Vec::new();
+    let mut there = false;
+    privileged.query("SELECT 1 WHERE to_regclass('public.memory_history') IS NOT NULL", &[], &mut |_| {
+        there = true;
+        Ok(())
+    })?;
+    if !there {
+        return Ok(denials);
+    }
     privileged.query(
-        "SELECT coalesce(actor, user_id, ''), count(*) FROM public.memory_history WHERE operation = 'access_denied'
+        "SELECT coalesce(user_id, ''), count(*) FROM public.memory_history WHERE operation = 'access_denied'
          GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 100",
         &[],
         &mut |row| {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use locule_core::Code;
 use locule_core::id::MemoryId;
-use locule_core::memory::{Change, EventKind, ListQuery, Memory, NewMemory, Statistics};
+use locule_core::memory::{Change, EventKind, ListQuery, Memory, NewMemory, Statistics, hash};
 use locule_store::Quota;
 use serde_json::json;
 
@@ -23,6 +23,7 @@ for_each_layout! {
     statistics_are_of_what_is_seen
     what_has_expired_is_not_seen_and_the_next_write_sweeps_it
     what_has_expired_stands_in_nobodys_way
+    an_id_of_another_version_tells_no_time
     what_is_exported_comes_back_exactly
     a_damaged_export_is_refused
     a_quota_holds_to_the_last_memory_and_byte
@@ -318,6 +319,30 @@ fn what_has_expired_stands_in_nobodys_way(layout: &Layout) {
     assert!(house.alice().write(|writer| writer.import(&model(), &back, row)).unwrap());
     assert_eq!(house.alice().all().len(), 2);
     assert_eq!(house.bob().all().len(), 1);
+}
+
+/// What other products have made has ids of other versions, some of which look like the year 10000.
+fn an_id_of_another_version_tells_no_time(layout: &Layout) {
+    let house = House::new(layout);
+    let first = house.alice().try_add(vec![NewMemory::text(house.alice().canary("ours"))]).unwrap().remove(0).memory;
+    let foreign = [
+        "ffffffff-ffff-4fff-bfff-ffffffffffff",
+        "01a7ffff-ffff-4fff-bfff-ffffffffffff",
+        "00000000-0000-4000-8000-000000000000",
+    ];
+    for (number, id) in foreign.iter().enumerate() {
+        let text = house.alice().canary(&format!("theirs {number}"));
+        let theirs = Memory { id: id.parse().unwrap(), hash: hash(&text), memory: text, ..first.clone() };
+        let row = ready(NewMemory::text(&theirs.memory)).row;
+        assert!(house.alice().write(|writer| writer.import(&model(), &theirs, row)).unwrap());
+    }
+    let next = house.alice().try_add(vec![NewMemory::text(house.alice().canary("next"))]).unwrap().remove(0).memory;
+    assert!(next.id > first.id && next.id < foreign[1].parse().unwrap(), "{}", next.id);
+    // One of ours that is ahead of the clock is followed all the same, also when it is gone.
+    house.clock.advance_s(-3600);
+    house.alice().write(|writer| writer.delete(next.id)).unwrap();
+    let last = house.alice().try_add(vec![NewMemory::text(house.alice().canary("last"))]).unwrap().remove(0).memory;
+    assert!(last.id > next.id && last.id < foreign[1].parse().unwrap(), "{}", last.id);
 }
 
 fn what_is_exported_comes_back_exactly(layout: &Layout) {

@@ -56,7 +56,7 @@ CREATE TABLE IF NOT EXISTS public.memory_history (
 
 CREATE TABLE IF NOT EXISTS public.memory_relationships (
     user_id          text         NOT NULL DEFAULT locule.caller(),
-    id               uuid         NOT NULL DEFAULT gen_random_uuid(),
+    id               uuid         NOT NULL DEFAULT locule.new_id(),
     source_memory_id uuid         NOT NULL,
     target_memory_id uuid         NOT NULL,
     relationship_type text        NOT NULL,

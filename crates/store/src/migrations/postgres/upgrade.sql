@@ -257,7 +257,7 @@ BEGIN
         created_at = coalesce(created_at, now())
     WHERE strength IS NULL OR metadata IS NULL OR created_at IS NULL;
     ALTER TABLE public.memory_relationships
-        ALTER strength SET NOT NULL, ALTER metadata SET NOT NULL, ALTER created_at SET NOT NULL;
+        ALTER id SET DEFAULT locule.new_id(), ALTER strength SET NOT NULL, ALTER metadata SET NOT NULL, ALTER created_at SET NOT NULL;
 END $locule$;
 
 -- The history. What it says of memories that were deleted is taken out of it.
