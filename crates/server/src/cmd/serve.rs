@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use clap::Args;
 use locule::Engine;
-use tracing_subscriber::filter::Targets;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{Targets, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -117,12 +118,18 @@ fn begin_log(config: &Config) -> Outcome {
         .parse()
         .map_err(|error| Failure::usage("The setting `log.filter` cannot be read.").because(&error))?;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
-    let log = tracing_subscriber::registry().with(filter);
+    let log = tracing_subscriber::registry().with(filter).with(filter_fn(may_be_heard));
     match config.log.format {
         Format::Json => log.with(lines.json()).init(),
         Format::Text => log.with(lines).init(),
     }
     Ok(())
+}
+
+/// The driver of PostgreSQL tells each statement with its values, if one lets it. No filter of an operator's does.
+fn may_be_heard(said: &Metadata) -> bool {
+    let is_driver = said.target().starts_with("tokio_postgres") || said.target().starts_with("postgres");
+    !is_driver || *said.level() <= Level::WARN
 }
 
 /// Says where we are, once both addresses accept.
