@@ -167,6 +167,7 @@ impl Parser {
             return Err(Error::invalid("`metadata` takes an object: {\"metadata\": {\"key\": value}}."));
         };
         for (key, value) in fields {
+            check_text(key)?;
             self.conditions(Field::Metadata(vec![key.clone()]), value, all)?;
         }
         Ok(())
@@ -202,6 +203,7 @@ impl Parser {
                     let Value::String(text) = value else {
                         return Err(Error::invalid(format!("`{operator}` takes a text.")));
                     };
+                    check_text(text)?;
                     Test::Contains { text: text.clone(), fold_case: operator == "icontains" }
                 }
                 _ => {
@@ -248,11 +250,20 @@ fn field(name: &str) -> Result<Field> {
                      updated_at, expiration and metadata.<key>.",
                 ));
             };
+            check_text(path)?;
             let keys: Vec<String> = path.split('.').map(str::to_owned).collect();
             limit::JSON_DEPTH.check(keys.len())?;
             Field::Metadata(keys)
         }
     })
+}
+
+/// Nothing that is kept holds U+0000, and a database may refuse to be asked for it.
+fn check_text(text: &str) -> Result<()> {
+    if text.contains('\0') {
+        return Err(Error::invalid("A filter holds the character U+0000, which nothing that is kept holds."));
+    }
+    limit::QUERY_BYTES.check(text.len())
 }
 
 fn operands(field: &Field, operator: &str, value: &Value) -> Result<Vec<Scalar>> {
@@ -274,7 +285,7 @@ fn scalar(field: &Field, value: &Value) -> Result<Scalar> {
         }
         (Field::CreatedAt | Field::UpdatedAt | Field::Expiration, _) => Err(Error::invalid(NOT_A_MOMENT)),
         (_, Value::String(text)) => {
-            limit::QUERY_BYTES.check(text.len())?;
+            check_text(text)?;
             Ok(Scalar::Text(text.clone()))
         }
         (Field::Metadata(_), Value::Bool(value)) => Ok(Scalar::Bool(*value)),

@@ -444,8 +444,19 @@ pub(crate) fn check_metadata(metadata: &Metadata) -> Result<()> {
             _ => 0,
         }
     }
+    fn has_nul(value: &Value) -> bool {
+        match value {
+            Value::String(text) => text.contains('\0'),
+            Value::Array(items) => items.iter().any(has_nul),
+            Value::Object(fields) => fields.iter().any(|(key, value)| key.contains('\0') || has_nul(value)),
+            _ => false,
+        }
+    }
     if metadata.is_empty() {
         return Ok(());
+    }
+    if metadata.iter().any(|(key, value)| key.contains('\0') || has_nul(value)) {
+        return Err(Error::invalid("`metadata` holds the character U+0000, which not every database can keep."));
     }
     limit::JSON_DEPTH.check(1 + metadata.values().map(depth).max().unwrap_or(0))?;
     let bytes = serde_json::to_vec(metadata).map_err(Error::internal)?;

@@ -159,6 +159,7 @@ pub fn open(options: &Options, sources: Sources) -> Result<Store> {
         }
         Keeping::Postgres(kept) => {
             let server = kept.server(&master);
+            postgres::refuse_what_leaks(kept, &server)?;
             let directory = Directory::in_postgres(&server, options.issuer.clone(), pseudonym, sources.clone())?;
             (directory.clone(), kept.layout(server, &directory))
         }

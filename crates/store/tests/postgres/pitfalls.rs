@@ -611,6 +611,7 @@ fn a_denial_outlives_what_was_denied(place: &Place) {
         "INSERT INTO public.memory_history (user_id, operation) VALUES ('bob', 'read')",
         "INSERT INTO public.memory_history (user_id, operation, old_value) VALUES ('bob', 'access_denied', '{}')",
         "SELECT user_id FROM public.memory_history",
+        "UPDATE public.memory_history SET user_id = 'alice'",
         "UPDATE public.memory_history SET operation = 'read'",
         "DELETE FROM public.memory_history",
     ] {
