@@ -40,7 +40,7 @@ struct Check {
     sql: &'static str,
 }
 
-/// What the questions are asked about. `tables` are those in which users' rows may be: of `public`, and of ours whatever
+/// What the questions are asked about: everything, or only what is ours. `tables` are those in which users' rows may be: of `public`, and of ours whatever
 /// anybody but the directory may do in it. `callers` are the roles that requests come as.
 const ABOUT: &str = r#"
 WITH callers AS (
@@ -51,6 +51,14 @@ WITH callers AS (
     FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = relnamespace
     WHERE relkind IN ('r', 'p', 'f') AND (nspname = 'public' OR (nspname = 'locule' AND EXISTS (
         SELECT FROM callers WHERE has_table_privilege(callers.oid, c.oid, 'SELECT, INSERT, UPDATE, DELETE'))))
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend WHERE objid = c.oid AND deptype = 'e')
+        AND ({everything} OR nspname = 'locule' OR relname IN ({ours}))
+), views AS (
+    SELECT c.oid, relkind, reloptions, format('%I.%I', nspname, relname) AS name
+    FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = relnamespace
+    WHERE relkind IN ('v', 'm') AND ({everything} AND nspname IN ('public', 'locule') OR EXISTS (
+            SELECT FROM pg_catalog.pg_rewrite AS r JOIN pg_catalog.pg_depend ON objid = r.oid
+            WHERE ev_class = c.oid AND refobjid IN (SELECT tables.oid FROM tables)))
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend WHERE objid = c.oid AND deptype = 'e')
 ), owned AS (
     SELECT tables.*, attnum AS owner_column, attnotnull FROM tables
@@ -67,7 +75,8 @@ WITH callers AS (
     SELECT p.oid, proname, prosecdef, proleakproof, proconfig, proowner, prosrc, prorettype,
            coalesce(proacl, acldefault('f', proowner)) AS acl, p.oid::regprocedure::text AS name
     FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = pronamespace
-    WHERE nspname IN ('public', 'locule') AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend WHERE objid = p.oid AND deptype = 'e')
+    WHERE (nspname = 'locule' OR ({everything} AND nspname = 'public'))
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend WHERE objid = p.oid AND deptype = 'e')
 )
 "#;
 
@@ -107,21 +116,19 @@ const CHECKS: &[Check] = &[
         "A part of a table has a row security of its own, which is off, and can be asked by itself (P31).",
         "SELECT c.oid::regclass::text, inhparent::regclass::text FROM pg_catalog.pg_inherits
          JOIN pg_catalog.pg_class AS c ON c.oid = inhrelid JOIN pg_catalog.pg_class AS parent ON parent.oid = inhparent
-         WHERE parent.relrowsecurity AND c.relkind IN ('r', 'p', 'f') AND NOT (c.relrowsecurity AND c.relforcerowsecurity)",
+         WHERE parent.oid IN (SELECT oid FROM tables) AND parent.relrowsecurity AND c.relkind IN ('r', 'p', 'f') AND NOT (c.relrowsecurity AND c.relforcerowsecurity)",
     ),
     // Views.
     error(
         "view_of_its_owner",
         "The view reads, and lets write, with its owner's rights (P6). Make it WITH (security_invoker = true).",
-        "SELECT format('%I.%I', nspname, relname), '' FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = relnamespace
-         WHERE relkind = 'v' AND nspname IN ('public', 'locule') AND NOT (coalesce(reloptions, '{}') && '{security_invoker=true,security_invoker=on,security_invoker=1,security_invoker=yes}')
-             AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend WHERE objid = c.oid AND deptype = 'e')",
+        "SELECT name, '' FROM views WHERE relkind = 'v'
+             AND NOT (coalesce(reloptions, '{}') && '{security_invoker=true,security_invoker=on,security_invoker=1,security_invoker=yes}')",
     ),
     error(
         "materialized_view",
         "A materialized view has no row security (P7).",
-        "SELECT format('%I.%I', nspname, relname), '' FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace AS n ON n.oid = relnamespace
-         WHERE relkind = 'm' AND nspname IN ('public', 'locule')",
+        "SELECT name, '' FROM views WHERE relkind = 'm'",
     ),
     // Policies.
     error(
@@ -341,7 +348,7 @@ const CHECKS: &[Check] = &[
          WHERE may GROUP BY what",
     ),
     // Roles.
-    error(
+    warning(
         "login_gets_around",
         "A login that is no superuser gets around row security.",
         "SELECT rolname, '' FROM pg_catalog.pg_roles WHERE rolcanlogin AND rolbypassrls AND NOT rolsuper AND rolname !~ '^(postgres|supabase_)'",
@@ -363,17 +370,34 @@ const CHECKS: &[Check] = &[
     ),
 ];
 
-/// Everything that the catalogue shows to be wrong, the worst first. Of our own tables, nothing.
+/// Everything that the catalogue shows to be wrong, the worst first. Of a database that is ours alone, nothing.
 pub fn audit(connection: &Connection, prefix: &str) -> Result<Vec<Finding>> {
+    ask(connection, prefix, true)
+}
+
+/// What is wrong with our own tables and functions and with whatever reaches into them. An application that shares the database
+/// may do with its own as it likes.
+pub fn own(connection: &Connection, prefix: &str) -> Result<Vec<Finding>> {
+    ask(connection, prefix, false)
+}
+
+fn ask(connection: &Connection, prefix: &str, everything: bool) -> Result<Vec<Finding>> {
+    let ours = POLICIES.iter().filter_map(|(table, _)| table.strip_prefix("public."));
+    let ours = ours.map(|table| format!("'{table}'")).collect::<Vec<_>>().join(", ");
+    let about = ABOUT.replace("{everything}", if everything { "true" } else { "false" }).replace("{ours}", &ours);
     let mut findings = Vec::new();
-    for check in CHECKS {
-        connection.query(&named(&format!("{ABOUT}{}", check.sql), prefix), &[], &mut |row| {
-            let (object, more) = (row.text(0)?.to_owned(), row.text(1)?);
-            let detail = if more.is_empty() { check.says.to_owned() } else { format!("{} ({more})", check.says) };
-            findings.push(Finding { level: check.level, code: check.code, object, detail });
-            Ok(())
-        })?;
-    }
+    // All of them at once: what they are about is looked up once.
+    let each = CHECKS.iter().enumerate().map(|(index, check)| {
+        format!("SELECT {index}, about::text, more::text FROM ({}) AS found (about, more)", check.sql)
+    });
+    let all = each.collect::<Vec<_>>().join("\nUNION ALL\n");
+    connection.query(&named(&format!("{about}{all}"), prefix), &[], &mut |row| {
+        let Some(check) = CHECKS.get(row.integer(0)? as usize) else { return Ok(()) };
+        let (object, more) = (row.text(1)?.to_owned(), row.text(2)?);
+        let detail = if more.is_empty() { check.says.to_owned() } else { format!("{} ({more})", check.says) };
+        findings.push(Finding { level: check.level, code: check.code, object, detail });
+        Ok(())
+    })?;
     findings.sort();
     Ok(findings)
 }
@@ -484,7 +508,7 @@ pub fn tables(connection: &Connection) -> Result<Vec<Finding>> {
 pub fn obstacles(connection: &Connection, prefix: &str) -> Result<Vec<Finding>> {
     let mut findings = login(connection, prefix)?;
     findings.extend(tables(connection)?);
-    findings.extend(audit(connection, prefix)?.into_iter().filter(|finding| finding.level == Level::Error));
+    findings.extend(own(connection, prefix)?.into_iter().filter(|finding| finding.level == Level::Error));
     Ok(findings)
 }
 

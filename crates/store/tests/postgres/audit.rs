@@ -21,6 +21,7 @@ rules! { Place::new;
     row_security_is_missed_wherever_it_is_off
     each_fault_is_found
     a_login_that_is_not_held_is_refused
+    what_an_application_does_beside_is_its_own
     a_user_is_looked_at
     a_database_that_is_not_set_up_is_not_valid
 }
@@ -36,7 +37,7 @@ fn codes(place: &Place) -> BTreeSet<&'static str> {
 
 fn trial(place: &Place) -> Vec<Line> {
     let privileged = Address::parse(&place.database.url()).unwrap();
-    test_rls(&place.api(), Some(&privileged), None, &Sources::system()).unwrap()
+    test_rls(&place.options, Some(&privileged), None, &Sources::system()).unwrap()
 }
 
 fn failures(lines: &[Line]) -> Vec<String> {
@@ -102,9 +103,9 @@ fn ours_passes_and_nothing_is_left_of_the_trial(place: &Place) {
     assert_eq!(failures(&lines), [""; 0]);
     assert!(lines.iter().all(|line| line.outcome == Outcome::Pass), "{lines:#?}");
     assert!(lines.len() > 50, "{}", lines.len());
-    let own = test_rls(&place.api(), None, None, &Sources::system()).unwrap();
+    let own = test_rls(&place.options, None, None, &Sources::system()).unwrap();
     assert_eq!(own.iter().filter(|line| line.outcome == Outcome::Skip).count(), 1);
-    let valid = validate(&place.api(), &Sources::system()).unwrap();
+    let valid = validate(&place.options, &Sources::system()).unwrap();
     assert!(valid.iter().all(|line| line.outcome == Outcome::Pass), "{valid:#?}");
     assert_eq!(upgrade::dump(place), before);
 }
@@ -147,7 +148,8 @@ fn row_security_is_missed_wherever_it_is_off(place: &Place) {
     for (table, _) in POLICIES {
         for change in ["NO FORCE ROW LEVEL SECURITY", "DISABLE ROW LEVEL SECURITY"] {
             place.root(&format!("ALTER TABLE {table} {change}"));
-            assert!(!failures(&trial(place)).is_empty(), "{table} {change}");
+            let tried = test_rls(&place.options, None, None, &Sources::system()).unwrap();
+            assert!(!failures(&tried).is_empty(), "{table} {change}");
             let found = codes(place);
             assert!(found.contains("not_forced") || found.contains("no_row_security"), "{table} {change}: {found:?}");
             place.root(&format!("ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"));
@@ -211,7 +213,7 @@ fn each_fault_is_found(place: &Place) {
 }
 
 fn a_login_that_is_not_held_is_refused(place: &Place) {
-    let mut options = place.api();
+    let mut options = place.options.clone();
     let Keeping::Postgres(kept) = &mut options.keeping else { unreachable!() };
     // The address names a login of its own.
     kept.address = Address::parse(&place.database.url()).unwrap();
@@ -226,20 +228,34 @@ fn a_login_that_is_not_held_is_refused(place: &Place) {
     assert!(lines[0].detail.contains("owns tables"), "{}", lines[0].detail);
 }
 
+/// It is reported, and forbids nothing until it reaches into ours.
+fn what_an_application_does_beside_is_its_own(place: &Place) {
+    place.root(
+        "CREATE TABLE public.notes (user_id text); GRANT ALL ON public.notes TO anon; CREATE VIEW public.all_notes AS SELECT * FROM notes;
+         CREATE FUNCTION public.d() RETURNS integer LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'",
+    );
+    assert!(codes(place).contains("no_row_security") && codes(place).contains("view_of_its_owner"));
+    assert_eq!(failures(&trial(place)), [""; 0]);
+    place.root("CREATE VIEW public.leak AS SELECT notes.user_id, memory FROM notes JOIN memories USING (user_id)");
+    let failed = failures(&trial(place));
+    assert!(failed.len() == 1 && failed[0].contains("public.leak"), "{failed:?}");
+    place.root("DROP VIEW public.leak, public.all_notes; DROP TABLE public.notes; DROP FUNCTION public.d");
+}
+
 fn a_user_is_looked_at(place: &Place) {
     place.commit(crate::place::Who::Rest("alice-123"), "INSERT INTO memories (memory) VALUES ('one'), ('two')");
-    let lines = test_rls(&place.api(), None, Some("alice-123"), &Sources::system()).unwrap();
+    let lines = test_rls(&place.options, None, Some("alice-123"), &Sources::system()).unwrap();
     assert!(lines.iter().any(|line| line.rule == "This user has 2 memories."), "{lines:#?}");
     place.root("DELETE FROM memories; DELETE FROM memory_history");
 }
 
 fn a_database_that_is_not_set_up_is_not_valid(place: &Place) {
     place.root("COMMENT ON SCHEMA locule IS NULL");
-    let lines = validate(&place.api(), &Sources::system()).unwrap();
+    let lines = validate(&place.options, &Sources::system()).unwrap();
     assert_eq!(failures(&lines).len(), 1, "{lines:#?}");
     place.migrate();
     place.root("ALTER TABLE memories DISABLE TRIGGER locule_record");
-    let failed = failures(&validate(&place.api(), &Sources::system()).unwrap());
+    let failed = failures(&validate(&place.options, &Sources::system()).unwrap());
     assert!(failed.iter().any(|line| line.contains("keeps the books")), "{failed:?}");
     assert!(failed.iter().any(|line| line.contains("in the history")), "{failed:?}");
     place.root("ALTER TABLE memories ENABLE TRIGGER locule_record");

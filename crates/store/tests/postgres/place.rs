@@ -64,7 +64,7 @@ impl Place {
         let mut options = Options::at(data.path().join("data"));
         options.keeping = Keeping::Postgres(locule_store::Postgres {
             layout: PostgresLayout::Rls,
-            address: Address::parse(&database.url()).unwrap(),
+            address: anybody(&database),
             pooler: Pooler::None,
             prefix: Prefix::parse(&prefix).unwrap(),
             connections_max: 4,
@@ -103,15 +103,6 @@ impl Place {
     #[track_caller]
     pub fn migrate(&self) -> Report {
         self.try_migrate(None).unwrap()
-    }
-
-    /// The installation, as it comes to its database with its own logins: the address names none.
-    pub fn api(&self) -> Options {
-        let mut options = self.options.clone();
-        let Keeping::Postgres(kept) = &mut options.keeping else { unreachable!() };
-        let (postgres, name) = (self.database.postgres(), self.database.name());
-        kept.address = Address::parse(&format!("postgres://127.0.0.1:{}/{name}", postgres.port())).unwrap();
-        options
     }
 
     /// A role's name.
@@ -188,6 +179,11 @@ impl Place {
             Who::Login(word) => format!("SET SESSION AUTHORIZATION {};\nBEGIN;", self.role(word)),
         }
     }
+}
+
+/// The database without a login: the installation has its own.
+fn anybody(database: &Database) -> Address {
+    Address::parse(&database.url()).unwrap().anybody()
 }
 
 /// As PostgREST does it: one statement, in this order, within the transaction.
