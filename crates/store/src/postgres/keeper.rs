@@ -95,10 +95,14 @@ impl<'a> Keeper<'a> {
             let made = self.connection.batch(&format!("CREATE DATABASE {name} TEMPLATE {template} OWNER {owner}"));
             self.unless_made(made, || self.has_database(name))?;
         }
-        self.connection.batch(&format!(
+        let allow = || {
+            self.connection.batch(&format!(
             "BEGIN; SET LOCAL ROLE {}; REVOKE ALL ON DATABASE {name} FROM PUBLIC; GRANT CONNECT ON DATABASE {name} TO {name}; COMMIT;",
             self.server.role("owner"),
         ))
+        };
+        // Another server that makes the same at this moment may be changing the same row of the catalogue.
+        allow().or_else(|_| self.connection.batch("ROLLBACK").and_then(|()| allow()))
     }
 
     /// Drops a database and its login, ending what still uses it. Says whether there was one.
