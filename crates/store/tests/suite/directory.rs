@@ -111,10 +111,14 @@ impl Place {
         let postgres = Cluster::shared(Flavour::Debian15);
         let mut installation = Installation::new(Some(postgres.fresh_database()), PostgresLayout::Rls);
         installation.migrate().unwrap();
-        let user = format!("{}_directory", installation.prefix());
-        let secret = postgres.psql(&format!("SELECT rolpassword FROM pg_authid WHERE rolname = '{user}'"));
+        let known = ["directory", "api"].map(|word| {
+            let user = format!("{}_{word}", installation.prefix());
+            let secret = postgres.psql(&format!("SELECT rolpassword FROM pg_authid WHERE rolname = '{user}'"));
+            (user, secret)
+        });
+        let known: Vec<(&str, &str)> = known.iter().map(|(user, secret)| (user.as_str(), secret.as_str())).collect();
         // It ends with the program. Two connections for two servers with three or more each.
-        let bouncer: &'static _ = Box::leak(Box::new(PgBouncer::start(postgres, 2, &[(&user, &secret)])));
+        let bouncer: &'static _ = Box::leak(Box::new(PgBouncer::start(postgres, 2, &known)));
         let url = bouncer.url_for("nobody", "", installation.database().name());
         installation.lead_through(&url, Pooler::Transaction);
         let clock = ManualClock::at(noon());
