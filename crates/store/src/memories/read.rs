@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use locule_core::filter::Filter;
 use locule_core::id::MemoryId;
-use locule_core::memory::{Event, EventKind, ListQuery, Memory, Page, Statistics};
+use locule_core::memory::{Entity, EntityKind, Event, EventKind, ListQuery, Memory, Page, Statistics};
 use locule_core::{Error, Result};
 
 use super::{COLUMNS, history, memory};
@@ -56,6 +56,9 @@ impl Reader<'_> {
         }
         // One more than asked for tells whether there is a next page.
         sql.push(" ORDER BY id DESC LIMIT ").bind(Owned::Integer(query.limit as i64 + 1));
+        if query.offset > 0 {
+            sql.push(" OFFSET ").bind(Owned::Integer(query.offset as i64));
+        }
         let mut memories = self.tx.all(sql.text(), &sql.values(), memory)?;
         let more = memories.len() > query.limit;
         memories.truncate(query.limit);
@@ -105,6 +108,30 @@ impl Reader<'_> {
         };
         let add = Event { event: EventKind::Add, old_memory: None, new_memory: added, at: created_at };
         Ok(std::iter::once(add).chain(changes).collect())
+    }
+
+    /// Every agent, application and run that has memories, by name.
+    pub fn entities(&self) -> Result<Vec<Entity>> {
+        let kinds =
+            [("agent_id", EntityKind::Agent), ("app_id", EntityKind::App), ("run_id", EntityKind::Run)];
+        let mut entities = Vec::new();
+        for (column, kind) in kinds {
+            let mut sql = Sql::default();
+            sql.push("SELECT ").push(column).push(", count(*), min(created_at), max(updated_at) FROM memories WHERE ");
+            sql.push(column).push(" IS NOT NULL AND ");
+            self.push_visible(&mut sql, None);
+            sql.push(" GROUP BY ").push(column).push(" ORDER BY ").push(column);
+            entities.extend(self.tx.all(sql.text(), &sql.values(), |row| {
+                Ok(Entity {
+                    kind,
+                    name: row.text(0)?.to_owned(),
+                    memories: row.integer(1)? as u64,
+                    first_memory: row.moment(2)?,
+                    latest_change: row.moment(3)?,
+                })
+            })?);
+        }
+        Ok(entities)
     }
 
     /// Figures over the space.
