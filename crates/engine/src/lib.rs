@@ -59,8 +59,8 @@ pub use locule_core::directory::Known;
 pub use locule_core::filter::{self, Filter};
 pub use locule_core::id::{self, Identity, Issuer, MemoryId, RelationshipId, Subject};
 pub use locule_core::memory::{
-    self, Added, Change, Entity, EntityKind, Event, Hit, ListQuery, Memory, NewMemory, Page, Run, RunPage, RunQuery, SearchQuery,
-    Statistics,
+    self, Added, Change, Entity, EntityKind, Event, Hit, ListQuery, Memory, NewMemory, Page, Run, RunPage, RunQuery,
+    SearchQuery, Statistics,
 };
 pub use locule_core::policy::{self, Act, Role};
 pub use locule_core::relationship::{

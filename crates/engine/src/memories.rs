@@ -4,8 +4,8 @@ use locule_core::filter::Filter;
 use locule_core::id::MemoryId;
 use locule_core::memory::{Added, Change, Entity, Event, ListQuery, Memory, NewMemory, Page, Statistics};
 use locule_core::{Code, Error, Read, Result, Scope, Write, limit};
-use locule_store::{Reader, Ready};
 use locule_store::vector::{self, NotAVector};
+use locule_store::{Reader, Ready};
 
 use crate::Engine;
 use crate::model::Purpose;

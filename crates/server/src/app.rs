@@ -154,7 +154,8 @@ pub fn serve(
 
         let (stop, stopping) = tokio::sync::watch::channel(());
         let mem0_prefix: Arc<str> = settings.mem0_prefix.into();
-        let mut listeners = vec![tokio::spawn(accept(listener, finish(public, &app), mem0_prefix.clone(), stopping.clone()))];
+        let mut listeners =
+            vec![tokio::spawn(accept(listener, finish(public, &app), mem0_prefix.clone(), stopping.clone()))];
         if let Some(listener) = operator_listener {
             listeners.push(tokio::spawn(accept(listener, finish(operators, &app), mem0_prefix, stopping)));
         }

@@ -318,7 +318,13 @@ pub fn request_id(parts: &Parts) -> String {
 }
 
 /// Puts on record that somebody without a good credential was here, and hands the refusal back.
-pub async fn refuse_stranger(app: &Arc<App>, error: Error, named: Option<String>, act: Act, request: Request) -> Refusal {
+pub async fn refuse_stranger(
+    app: &Arc<App>,
+    error: Error,
+    named: Option<String>,
+    act: Act,
+    request: Request,
+) -> Refusal {
     if error.code() != Code::Unauthenticated {
         return error.into();
     }

@@ -142,7 +142,13 @@ impl Config {
     /// For the server.
     pub fn serving(&self) -> app::Settings {
         let Server {
-            listen, operator_listen: OperatorListen(operator_listen), deadline_s, workers, rate_per_s, mem0_prefix, ..
+            listen,
+            operator_listen: OperatorListen(operator_listen),
+            deadline_s,
+            workers,
+            rate_per_s,
+            mem0_prefix,
+            ..
         } = &self.server;
         app::Settings {
             listen: *listen,

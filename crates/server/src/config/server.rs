@@ -37,7 +37,10 @@ impl Server {
         let plain = self.mem0_prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte));
         let named = self.mem0_prefix.len() > 1 && self.mem0_prefix.starts_with('/') && !self.mem0_prefix.ends_with('/');
         if !plain || !named || taken.iter().any(|taken| self.mem0_prefix.starts_with(taken)) {
-            return Err(("mem0_prefix", "it is a path such as /mem0, of its own, that ends without a slash".to_owned()));
+            return Err((
+                "mem0_prefix",
+                "it is a path such as /mem0, of its own, that ends without a slash".to_owned(),
+            ));
         }
         Ok(())
     }

@@ -184,7 +184,6 @@ impl Params {
     }
 }
 
-
 impl<A: Acting> Client<A> {
     /// Who asks, for what a filter may name.
     pub fn asker(&self) -> Asker<'_> {

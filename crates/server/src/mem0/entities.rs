@@ -104,7 +104,8 @@ pub async fn visible(client: Client<ReadMemories>, users: Vec<String>) -> Result
             engine.gate().charges(&principal)
         };
         let charges = app.pool.run(share, Kind::Read, app.deadline, charges).await?;
-        return Ok(charges.iter().map(of_user).collect());
+        // As with the others: an entity is what has memories.
+        return Ok(charges.iter().filter(|known| known.memories > 0).map(of_user).collect());
     }
     let caller = client.caller(users).await?;
     let (owner, statistics, labels) = caller

@@ -153,10 +153,9 @@ impl Reader<'_> {
     fn list(&mut self, key: &str, value: &Value, depth: usize) -> Result<Vec<Filter>> {
         let refuse = || Error::invalid(format!("`{key}` takes a list of filters."));
         match value {
-            Value::Array(items) => items
-                .iter()
-                .map(|item| self.object(item.as_object().ok_or_else(refuse)?, depth + 1))
-                .collect(),
+            Value::Array(items) => {
+                items.iter().map(|item| self.object(item.as_object().ok_or_else(refuse)?, depth + 1)).collect()
+            }
             Value::Object(fields) => Ok(vec![self.object(fields, depth + 1)?]),
             _ => Err(refuse()),
         }
@@ -300,11 +299,15 @@ mod tests {
         assert_eq!(pinned.filter, Filter::All(vec![always(true), Filter::All(vec![always(false)])]));
         assert_eq!(users(service, json!({"AND": [{"user_id": "alice"}, {"user_id": {"ne": "bob"}}]})), ["alice"]);
         assert_eq!(users(service, json!({"OR": [{"user_id": "alice"}, {"agent_id": "chef"}]})), ["alice"]);
-        for nobody in [json!({"user_id": "*"}), json!({"NOT": {"user_id": "bob"}}), json!({"agent_id": "chef"}), json!({})] {
+        for nobody in
+            [json!({"user_id": "*"}), json!({"NOT": {"user_id": "bob"}}), json!({"agent_id": "chef"}), json!({})]
+        {
             assert!(users(service, nobody.clone()).is_empty(), "{nobody}");
             assert_eq!(users(Asker::Service(Some("alice")), nobody.clone()), ["alice"], "{nobody}");
         }
-        for several in [json!({"user_id": {"in": ["alice", "bob"]}}), json!({"OR": [{"user_id": "a"}, {"userId": "b"}]})] {
+        for several in
+            [json!({"user_id": {"in": ["alice", "bob"]}}), json!({"OR": [{"user_id": "a"}, {"userId": "b"}]})]
+        {
             assert!(read_as(service, several).is_err());
         }
     }
@@ -329,7 +332,9 @@ mod tests {
         let json = json!({"user_id": "alice", "topic": "food"});
         assert!(read_as(Asker::User, json.clone()).is_err());
         assert!(read(json.as_object().unwrap(), Surface::SelfHosted, Asker::User).is_ok());
-        for bad in [json!({"AND": "x"}), json!({"OR": [1]}), json!({"created_at": "yesterday"}), json!({"user_id": {"gt": 1}})] {
+        for bad in
+            [json!({"AND": "x"}), json!({"OR": [1]}), json!({"created_at": "yesterday"}), json!({"user_id": {"gt": 1}})]
+        {
             assert!(read_as(Asker::User, bad.clone()).is_err(), "{bad}");
         }
     }

@@ -57,8 +57,7 @@ impl Ids {
 
     /// The condition that a memory is of the agent, the application and the run, as far as they are named.
     pub fn filter(&self) -> Option<Filter> {
-        let labels =
-            [(Field::AgentId, &self.agent), (Field::AppId, &self.app), (Field::RunId, &self.run)];
+        let labels = [(Field::AgentId, &self.agent), (Field::AppId, &self.app), (Field::RunId, &self.run)];
         let is = |(field, label): (Field, &Option<String>)| {
             let label = label.clone()?;
             // Everything that has one, as the clients mean by a star.

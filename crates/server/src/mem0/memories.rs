@@ -196,7 +196,11 @@ async fn search(client: Client<ReadMemories>, Body(body): Body) -> Result<Json<V
 }
 
 /// The caller for the memory of a path.
-pub async fn caller_of<A: Acting>(client: Client<A>, id: &str, params: &Params) -> Result<(locule::MemoryId, Caller<A>), Refusal> {
+pub async fn caller_of<A: Acting>(
+    client: Client<A>,
+    id: &str,
+    params: &Params,
+) -> Result<(locule::MemoryId, Caller<A>), Refusal> {
     let id = wire::memory_id(id)?;
     Ok((id, client.caller_of(id, params.users()).await.map_err(memory_not_found)?))
 }
@@ -227,7 +231,9 @@ pub fn change(body: &Map<String, Value>) -> Result<Change> {
         ..Change::default()
     };
     if change == Change::default() {
-        return Err(Error::invalid("Nothing to change: give at least one of text, metadata, timestamp, expiration_date."));
+        return Err(Error::invalid(
+            "Nothing to change: give at least one of text, metadata, timestamp, expiration_date.",
+        ));
     }
     change.check()?;
     Ok(change)

@@ -9,6 +9,7 @@ mod batch;
 mod client;
 mod deletion;
 mod entities;
+mod events;
 mod filter;
 mod ids;
 mod memories;
@@ -33,4 +34,5 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(older::routes())
         .merge(entities::routes())
         .merge(batch::routes())
+        .merge(events::routes())
 }

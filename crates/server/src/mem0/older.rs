@@ -39,11 +39,7 @@ pub async fn add(client: Client<WriteMemories>, Body(body): Body) -> Result<Json
 
 /// List memories: all of them, or a page where the query asks for one.
 #[utoipa::path(get, path = "/mem0/v1/memories", tag = "mem0", responses((status = 200, body = Object)))]
-pub async fn list_of_query(
-    client: Client<ReadMemories>,
-    params: Params,
-    links: Links,
-) -> Result<Json<Value>, Refusal> {
+pub async fn list_of_query(client: Client<ReadMemories>, params: Params, links: Links) -> Result<Json<Value>, Refusal> {
     let ids = Ids::of_query(&params)?;
     let asking = Asking { filter: ids.filter(), users: ids.users() };
     listed(client, &params, &Map::new(), asking, &links).await

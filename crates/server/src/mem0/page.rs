@@ -90,7 +90,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Links {
         // What a proxy in front says of itself.
         let scheme = if text("x-forwarded-proto") == Some("https") { "https" } else { "http" };
         let others = uri.query().unwrap_or_default().split('&');
-        let others = others.filter(|pair| !pair.is_empty() && !pair.starts_with("page=") && !pair.starts_with("page_size="));
+        let others =
+            others.filter(|pair| !pair.is_empty() && !pair.starts_with("page=") && !pair.starts_with("page_size="));
         Ok(Links { base: format!("{scheme}://{host}{}", uri.path()), others: others.map(str::to_owned).collect() })
     }
 }

@@ -22,7 +22,9 @@ pub struct Message {
 pub fn messages(body: &Map<String, Value>) -> Result<Vec<Message>> {
     let given = body.get("messages").or_else(|| body.get("text")).filter(|value| !value.is_null());
     let missing = || {
-        Error::invalid("`messages` is a text, a message such as {\"role\": \"user\", \"content\": \"…\"}, or a list of them.")
+        Error::invalid(
+            "`messages` is a text, a message such as {\"role\": \"user\", \"content\": \"…\"}, or a list of them.",
+        )
     };
     match given {
         Some(Value::String(text)) => Ok(vec![Message { role: "user".to_owned(), content: text.clone() }]),
@@ -208,7 +210,12 @@ mod tests {
 
     #[test]
     fn a_time_is_read_in_every_form_that_clients_send() -> Result<()> {
-        for form in [json!(1_772_323_200), json!("2026-03-01"), json!("2026-03-01T00:00:00+00:00"), json!("2026-03-01 00:00:00")] {
+        for form in [
+            json!(1_772_323_200),
+            json!("2026-03-01"),
+            json!("2026-03-01T00:00:00+00:00"),
+            json!("2026-03-01 00:00:00"),
+        ] {
             assert_eq!(time(moment(&form)?), "2026-03-01T00:00:00.000000+00:00", "{form}");
         }
         for bad in [json!("yesterday"), json!(true), json!(1e300)] {

@@ -10,12 +10,14 @@
 #![allow(clippy::disallowed_methods, reason = "the tests stand outside the program")]
 
 mod chance;
+mod compat;
 mod fair;
 mod hostile;
 mod house;
 mod kill;
 mod log;
 mod matrix;
+mod mem0;
 mod operator;
 mod processes;
 mod server;

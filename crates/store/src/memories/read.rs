@@ -112,8 +112,7 @@ impl Reader<'_> {
 
     /// Every agent, application and run that has memories, by name.
     pub fn entities(&self) -> Result<Vec<Entity>> {
-        let kinds =
-            [("agent_id", EntityKind::Agent), ("app_id", EntityKind::App), ("run_id", EntityKind::Run)];
+        let kinds = [("agent_id", EntityKind::Agent), ("app_id", EntityKind::App), ("run_id", EntityKind::Run)];
         let mut entities = Vec::new();
         for (column, kind) in kinds {
             let mut sql = Sql::default();
