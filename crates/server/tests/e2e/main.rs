@@ -10,6 +10,7 @@
 #![allow(clippy::disallowed_methods, reason = "the tests stand outside the program")]
 
 mod chance;
+mod failover;
 mod fair;
 mod hostile;
 mod house;

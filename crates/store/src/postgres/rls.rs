@@ -40,7 +40,8 @@ const ONLY_HERE: [(&str, &str); 3] = [
 /// emptied. What the policies see and what role they apply to comes back.
 const BIND: &str = "SELECT set_config('search_path', $1, true), set_config('role', $2, true), \
      set_config('request.jwt.claims', $3, true), set_config('app.current_user_id', $4, true), \
-     set_config('request.jwt.claim.sub', '', true), locule.caller(), current_user::text";
+     set_config('request.jwt.claim.sub', '', true), \
+     nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub', ''), current_user::text";
 
 /// The layout.
 pub struct Rows {
