@@ -138,9 +138,10 @@ impl Gate {
         Ok(Erasure { identity, origin })
     }
 
-    /// The right to carry one space to another place on an operator's word. It is given also for one that is on its way.
-    pub fn system_move(&self, operator: &Operator, identity: Identity, reason: &str) -> Result<Move> {
-        let origin = self.system_origin(operator, identity.clone(), Act::Move, reason)?;
+    /// The right to carry one space, whole, on an operator's word: to another place, into a backup, or back out of one. It is
+    /// given also for one that is on its way.
+    pub fn system_move(&self, operator: &Operator, identity: Identity, act: Act, reason: &str) -> Result<Move> {
+        let origin = self.system_origin(operator, identity.clone(), act, reason)?;
         Ok(Move { identity, origin })
     }
 

@@ -102,7 +102,7 @@ impl Erasure {
     }
 }
 
-/// The right to carry one user's space, whole, to another place. It opens nothing.
+/// The right to carry one user's space, whole: to another place, into a backup, or out of one. It opens nothing.
 #[derive(Debug)]
 pub struct Move {
     pub(crate) identity: Identity,

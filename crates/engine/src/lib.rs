@@ -34,6 +34,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod backup;
 mod config;
 mod erase;
 mod export;
@@ -50,6 +51,7 @@ mod usage;
 
 use std::sync::Arc;
 
+pub use backup::Restore;
 pub use config::{Config, Embedding, Endpoint, Issuing, KeySet};
 pub use erase::Receipt;
 pub use export::{EXPORT_FORMAT, Exported, ExportedRelationship, ImportSummary, Imported};
@@ -70,6 +72,7 @@ pub use locule_core::relationship::{
 pub use locule_core::{
     Code, Erasure, Error, Gate, Operator, Provision, Read, Request, Result, Right, Scope, Target, Write, limit,
 };
+pub use locule_store::archive::{About, Backup, Lock, Outcome as RestoreOutcome, Taken};
 pub use locule_store::directory::{Figures, SystemRecord, UserRecord};
 pub use locule_store::moving::{Receipt as MoveReceipt, Step};
 pub use locule_store::postgres::catalogue::{Finding, Level};
@@ -157,6 +160,11 @@ impl Engine {
     /// How many connections are open, and how many bytes of vectors are in memory.
     pub fn held(&self) -> (usize, usize) {
         self.store.spaces.held()
+    }
+
+    /// What time it is here.
+    pub fn now(&self) -> jiff::Timestamp {
+        self.sources.now()
     }
 
     /// Whether the installation can work: the directory answers.

@@ -2,6 +2,7 @@
 
 use locule_core::clock::Sources;
 use locule_core::id::Identity;
+use locule_core::policy::Act;
 use locule_core::{Gate, Operator, Result};
 use locule_store::directory::UserRecord;
 use locule_store::moving::{self, Receipt, Step};
@@ -70,13 +71,13 @@ impl Mover {
         reason: &str,
         watch: &mut dyn FnMut(Step),
     ) -> Result<Receipt> {
-        let right = self.gate.system_move(operator, identity, reason)?;
+        let right = self.gate.system_move(operator, identity, Act::Move, reason)?;
         self.inner.carry(&right, watch)
     }
 
     /// Takes back the move of one user that is not handed over yet. Says whether there was one.
     pub fn abandon(&self, operator: &Operator, identity: Identity, reason: &str) -> Result<bool> {
-        let right = self.gate.system_move(operator, identity, reason)?;
+        let right = self.gate.system_move(operator, identity, Act::Move, reason)?;
         self.inner.abandon(&right)
     }
 

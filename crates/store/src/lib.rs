@@ -3,6 +3,7 @@
 //! [`open`] is the way in. What it gives opens a space for a [`Scope`](locule_core::Scope) and for nothing else; below
 //! that point no signature, no statement and no cache key carries a user.
 
+pub mod archive;
 mod copy;
 pub mod directory;
 mod error;
@@ -138,6 +139,7 @@ pub struct Store {
     pub spaces: Spaces,
     /// A secret that signs the installation's own tokens, unless another is configured.
     pub token_secret: Vec<u8>,
+    master: MasterKey,
 }
 
 /// Opens an installation, and finishes what an earlier run left half done.
@@ -167,7 +169,7 @@ fn open_even_retired(options: &Options, sources: Sources) -> Result<Store> {
             let directory = directory_file(&paths, encryption, pseudonym, options, &sources)?;
             let layout = FileLayout::new(
                 paths.clone(),
-                KeyRing::new(KeyFiles::new(paths.keys(), sources.clone()), master, sources.clone()),
+                KeyRing::new(KeyFiles::new(paths.keys(), sources.clone()), master.clone(), sources.clone()),
                 options.encrypted,
                 options.durability,
                 sqlite::connections_max(options.connection_bytes),
@@ -192,7 +194,7 @@ fn open_even_retired(options: &Options, sources: Sources) -> Result<Store> {
     if finished > 0 {
         tracing::info!(finished, "finished erasures that an earlier run had begun");
     }
-    Ok(Store { directory, spaces, token_secret })
+    Ok(Store { directory, spaces, token_secret, master })
 }
 
 /// Sets up the PostgreSQL of an installation, with a login that may: its roles, its tables and what guards them. May be

@@ -344,15 +344,15 @@ fn copy_all(
     watch: &mut dyn FnMut(Step),
 ) -> Result<(Tally, u64)> {
     let origin = source.read(leaving.space)?;
-    let mut put = Put::new(target);
+    let mut put = Put::default();
     let tally = copy::read(&*origin, &mut |piece| {
-        put.piece(&piece)?;
+        put.piece(target, &piece)?;
         if let Piece::Rows(_, rows) = piece {
             watch(Step::Rows(rows.len() as u64));
         }
         Ok(())
     })?;
-    let revision = put.finish()?.revision;
+    let revision = put.finish(target)?.revision;
     Ok((tally, revision))
 }
 

@@ -89,6 +89,11 @@ impl Spaces {
         self.places.of(chamber.place)?.create(chamber.id)
     }
 
+    /// Drops what is in memory of a space that was changed past its writers.
+    pub(crate) fn forget(&self, space: SpaceId) {
+        self.warm.drop(space);
+    }
+
     /// What is left of a destroyed space: nothing, or the erasure has failed.
     pub fn residue(&self, closed: &Closed) -> Vec<String> {
         let (Some(space), Some(place)) = (closed.space, closed.place) else { return Vec::new() };

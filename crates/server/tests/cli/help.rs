@@ -24,6 +24,8 @@ const COMMANDS: &[&[&str]] = &[
     &["audit", "report"],
     &["migrate"],
     &["migrate", "layout"],
+    &["backup"],
+    &["restore"],
     &["test-rls"],
     &["validate"],
     &["doctor"],

@@ -2,7 +2,7 @@
 
 use locule_core::{Error, Result};
 
-use super::tables::{HISTORY, MEMORIES, Table};
+use super::tables::{HISTORY, MEMORIES, SPACE, Table};
 use super::{Cell, Cells, Head, Piece, is_creation};
 use crate::state::{self, State};
 use crate::tx::{Tx, Value};
@@ -10,53 +10,56 @@ use crate::tx::{Tx, Value};
 /// How many values one statement takes at most: fewer than any database bears.
 const VALUES: usize = 1_000;
 
-/// A copy being put.
-pub struct Put<'a> {
-    tx: &'a dyn Tx,
+/// A copy being put. Every call is about the same transaction.
+#[derive(Default)]
+pub struct Put {
     state: Option<State>,
     /// How many lines of the history are made here, before those that are put.
     creations: i64,
     lines: i64,
+    /// Tables that stay as they are here.
+    except: &'static [&'static Table],
 }
 
-impl<'a> Put<'a> {
-    /// Into the space of this transaction.
-    pub fn new(tx: &'a dyn Tx) -> Self {
-        Put { tx, state: None, creations: 0, lines: 0 }
+impl Put {
+    /// Without some tables.
+    pub fn except(except: &'static [&'static Table]) -> Self {
+        Put { except, ..Put::default() }
     }
 
     /// Puts the next piece.
-    pub fn piece(&mut self, piece: &Piece) -> Result<()> {
+    pub fn piece(&mut self, tx: &dyn Tx, piece: &Piece) -> Result<()> {
         match piece {
             Piece::Head(Head { state, creations_left_out }) => {
                 self.state = Some(state.clone());
-                if self.tx.dialect().keeps_creations() {
+                if tx.dialect().keeps_creations() {
                     self.creations = *creations_left_out as i64;
                     self.lines = self.creations;
                 }
                 Ok(())
             }
-            Piece::Rows(table, rows) if **table == HISTORY => self.history(rows),
+            Piece::Rows(table, _) if self.except.contains(table) => Ok(()),
+            Piece::Rows(table, rows) if **table == HISTORY => self.history(tx, rows),
             Piece::Rows(table, rows) => {
-                insert(self.tx, table, rows)?;
-                if **table == MEMORIES { self.words(rows) } else { Ok(()) }
+                insert(tx, table, rows)?;
+                if **table == MEMORIES { words(tx, rows) } else { Ok(()) }
             }
         }
     }
 
     /// Ends it: the space's state is that of the copy, which is given back.
-    pub fn finish(self) -> Result<State> {
+    pub fn finish(self, tx: &dyn Tx) -> Result<State> {
         let state = self.state.ok_or_else(|| crate::error::corrupt("a copy without a head"))?;
         if self.creations > 0 {
-            self.tx.execute(CREATIONS, &[])?;
+            tx.execute(CREATIONS, &[])?;
         }
-        state::write(self.tx, &state)?;
+        state::write(tx, &state)?;
         Ok(state)
     }
 
     /// Lines are numbered here, since not every layout keeps the same.
-    fn history(&mut self, rows: &[Cells]) -> Result<()> {
-        let keeps_creations = self.tx.dialect().keeps_creations();
+    fn history(&mut self, tx: &dyn Tx, rows: &[Cells]) -> Result<()> {
+        let keeps_creations = tx.dialect().keeps_creations();
         let mut lines = Vec::with_capacity(rows.len());
         for row in rows.iter().filter(|row| keeps_creations || !is_creation(row)) {
             self.lines += 1;
@@ -64,21 +67,21 @@ impl<'a> Put<'a> {
             line[0] = Cell::Integer(self.lines);
             lines.push(line);
         }
-        insert(self.tx, &HISTORY, &lines)
+        insert(tx, &HISTORY, &lines)
     }
+}
 
-    fn words(&self, rows: &[Cells]) -> Result<()> {
-        if !self.tx.dialect().keeps_words() {
-            return Ok(());
-        }
-        for row in rows {
-            let (Some(Cell::Integer(number)), Some(Cell::Text(memory))) = (row.first(), row.get(2)) else {
-                return Err(Error::internal("a memory without number or text"));
-            };
-            self.tx.dialect().words_insert(self.tx, *number, memory)?;
-        }
-        Ok(())
+fn words(tx: &dyn Tx, rows: &[Cells]) -> Result<()> {
+    if !tx.dialect().keeps_words() {
+        return Ok(());
     }
+    for row in rows {
+        let (Some(Cell::Integer(number)), Some(Cell::Text(memory))) = (row.first(), row.get(2)) else {
+            return Err(Error::internal("a memory without number or text"));
+        };
+        tx.dialect().words_insert(tx, *number, memory)?;
+    }
+    Ok(())
 }
 
 /// That each memory was added, as it can be told from what is there: what its first change changed, or what it says.
@@ -115,4 +118,14 @@ pub fn insert(tx: &dyn Tx, table: &Table, rows: &[Cells]) -> Result<()> {
 fn places(before: usize, width: usize) -> String {
     let places: Vec<_> = (1..=width).map(|place| format!("${}", before + place)).collect();
     format!("({})", places.join(", "))
+}
+
+/// Takes everything out of a space but what `except` names, as a copy is about to be put in its place.
+pub fn clear(tx: &dyn Tx, except: &[&'static Table]) -> Result<()> {
+    tx.dialect().words_clear(tx)?;
+    for table in SPACE.iter().rev().filter(|table| !except.contains(table)) {
+        let only = table.only.map(|only| format!(" WHERE {only}")).unwrap_or_default();
+        tx.execute(&format!("DELETE FROM {}{only}", table.name), &[])?;
+    }
+    Ok(())
 }

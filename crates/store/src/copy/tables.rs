@@ -85,6 +85,24 @@ pub static HISTORY: Table = Table {
     only: Some("operation IN ('create', 'update', 'delete')"),
 };
 
+/// The space's own trail.
+pub static AUDIT: Table = Table {
+    name: "space_audit",
+    columns: columns! {
+        sequence Integer,
+        time Moment,
+        actor_kind Text,
+        actor Text,
+        on_behalf_of Text,
+        act Text,
+        object Text,
+        outcome Text,
+        request_id Text,
+        link Blob,
+    },
+    only: None,
+};
+
 /// All tables of a space but `space_state`, those before that others refer to.
 pub static SPACE: &[&Table] = &[
     &MEMORIES,
@@ -110,22 +128,7 @@ pub static SPACE: &[&Table] = &[
         },
         only: None,
     },
-    &Table {
-        name: "space_audit",
-        columns: columns! {
-            sequence Integer,
-            time Moment,
-            actor_kind Text,
-            actor Text,
-            on_behalf_of Text,
-            act Text,
-            object Text,
-            outcome Text,
-            request_id Text,
-            link Blob,
-        },
-        only: None,
-    },
+    &AUDIT,
 ];
 
 /// The tables of the directory that are no space's: keys, who was erased, and the installation's trail.

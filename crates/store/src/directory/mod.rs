@@ -28,6 +28,7 @@ use sha2::Sha256;
 
 pub use audit::SystemRecord;
 pub use erase::Closed;
+pub(crate) use moves::Rest;
 pub use moves::{Leaving, Record};
 pub use users::{Figures, Published, UserRecord};
 

@@ -3,6 +3,8 @@
 //! Where both places belong to one directory, a move ends with one row changed. Where the other place has a directory of its
 //! own, the row is removed here first and opened there after that: at no moment do both open it.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use locule_core::id::{Identity, SpaceId};
 use locule_core::{Code, Error, Move, Place, Result};
@@ -378,6 +380,34 @@ impl Directory {
     /// Where the installation has gone, if it has.
     pub fn moved_to(&self) -> Result<Option<String>> {
         self.read(|tx| tx.first(SETTING, &[Value::Text("moved_to")], text))
+    }
+
+    /// Begins to put a backup back that `mark` names. Says whether the installation is a new one, in which nothing was before.
+    pub fn begin_restore(&self, mark: &str) -> Result<bool> {
+        let mark = mark.to_owned();
+        self.write(move |tx| {
+            if tx.first(SETTING, &[Value::Text("restoring")], text)?.as_deref() == Some(&*mark) {
+                return Ok(true);
+            }
+            let there = "SELECT 1 FROM spaces UNION ALL SELECT 1 FROM keys UNION ALL SELECT 1 FROM tombstones LIMIT 1";
+            let fresh = tx.first(there, &[], |_| Ok(()))?.is_none();
+            if fresh {
+                set(tx, "restoring", &mark)?;
+            }
+            Ok(fresh)
+        })
+    }
+
+    /// It is put back.
+    pub fn end_restore(&self) -> Result<()> {
+        self.write(|tx| unset(tx, "restoring"))
+    }
+
+    /// When somebody was last erased, as it is known here or elsewhere.
+    pub fn erased_at(&self, identity: &Identity, elsewhere: &HashMap<Vec<u8>, Timestamp>) -> Result<Option<Timestamp>> {
+        let who = self.who(identity);
+        let here = self.read(|tx| erased(tx, &who))?;
+        Ok(here.max(elsewhere.get(who.as_slice()).copied()))
     }
 
     /// What of the installation is no space's.

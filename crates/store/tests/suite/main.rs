@@ -59,6 +59,7 @@ macro_rules! for_each_file_layout {
 }
 
 mod audit;
+mod backups;
 mod directory;
 mod directory_shared;
 mod disk;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -23,18 +23,18 @@ use tempfile::TempDir;
 use crate::house::{Process, User, child, code, embed, files, identity, model, noon};
 
 /// Where spaces may be: in files, or in PostgreSQL.
-type Where = Option<PostgresLayout>;
+pub type Where = Option<PostgresLayout>;
 
-const FILE: Where = None;
-const RLS: Where = Some(PostgresLayout::Rls);
-const SCHEMA: Where = Some(PostgresLayout::Schema);
-const DATABASE: Where = Some(PostgresLayout::Database);
+pub const FILE: Where = None;
+pub const RLS: Where = Some(PostgresLayout::Rls);
+pub const SCHEMA: Where = Some(PostgresLayout::Schema);
+pub const DATABASE: Where = Some(PostgresLayout::Database);
 
 /// A data directory and a database that is set up for every layout.
 pub struct Ground {
     place: TempDir,
     database: String,
-    clock: ManualClock,
+    pub clock: ManualClock,
 }
 
 const PREFIX: &str = "moves";
@@ -85,15 +85,19 @@ impl Ground {
         Ground { place, database, clock: ManualClock::at(noon()) }
     }
 
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
     fn url(&self) -> String {
         cluster().url_to(&self.database)
     }
 
-    fn options(&self, place: Where) -> Options {
+    pub fn options(&self, place: Where) -> Options {
         options(&self.place.path().join("data"), &self.url(), place)
     }
 
-    fn open(&self, place: Where) -> Process {
+    pub fn open(&self, place: Where) -> Process {
         self.try_open(place).unwrap()
     }
 
@@ -159,11 +163,11 @@ fn right(mover: &Mover, name: &str) -> Move {
     let gate = locule_core::Gate::new(mover.directory().clone(), locule_core::Provision::Auto, Sources::system());
     let principal = locule_core::auth::trusted::operator("the tests move").unwrap();
     let operator = gate.operate(&principal, &crate::house::request()).unwrap();
-    gate.system_move(&operator, identity(name), "the tests move").unwrap()
+    gate.system_move(&operator, identity(name), locule_core::policy::Act::Move, "the tests move").unwrap()
 }
 
 /// People with everything that a space may have.
-fn populate(process: &Process, clock: &ManualClock) {
+pub fn populate(process: &Process, clock: &ManualClock) {
     let alice = process.alice();
     for number in 0..30 {
         let mut memory = NewMemory::text(alice.canary(&format!("fact {number} \u{1f95c} Ünï")));
@@ -217,7 +221,7 @@ fn populate(process: &Process, clock: &ManualClock) {
 }
 
 /// Everything of somebody that can be seen.
-fn seen(user: User, deleted: &[MemoryId]) -> BTreeMap<String, String> {
+pub fn seen(user: User, deleted: &[MemoryId]) -> BTreeMap<String, String> {
     let mut seen = BTreeMap::new();
     let mut note = |what: &str, value: String| drop(seen.insert(what.to_owned(), value));
     let all = user.all();
@@ -352,7 +356,7 @@ fn everything_goes_along(from: Where, to: Where) {
 }
 
 /// The memories that were deleted, by the trail.
-fn deleted(process: &Process) -> Vec<MemoryId> {
+pub fn deleted(process: &Process) -> Vec<MemoryId> {
     let mut deleted = Vec::new();
     process
         .alice()
@@ -369,7 +373,7 @@ fn deleted(process: &Process) -> Vec<MemoryId> {
     deleted
 }
 
-fn assert_same(found: &BTreeMap<String, String>, expected: &BTreeMap<String, String>) {
+pub fn assert_same(found: &BTreeMap<String, String>, expected: &BTreeMap<String, String>) {
     for (what, expected) in expected {
         assert_eq!(&found[what], expected, "{what}");
     }
