@@ -17,7 +17,7 @@ use lru::LruCache;
 use tokio::runtime::Runtime;
 use tokio_postgres::{Client, RowStream, Statement};
 
-use super::address::{Address, CONNECT, Pooler};
+use super::address::{Address, Pooler};
 use super::value::{Columns, Kept, Parameter};
 use crate::error::{of_postgres, silent};
 use crate::tx::{Owned, Row, Value};
@@ -57,8 +57,10 @@ impl Connection {
         let tls = address.tls()?;
         // One by one, and not all in one call: that would wait for ever behind a host that accepts and says nothing.
         let mut opened = Err(silent());
-        for host in address.hosts() {
-            let opening = async { tokio::time::timeout(CONNECT, host.config.connect(tls.clone())).await };
+        let hosts = address.hosts();
+        let patience = PATIENCE / hosts.len().max(1) as u32;
+        for host in hosts {
+            let opening = async { tokio::time::timeout(patience, host.config.connect(tls.clone())).await };
             opened = runtime.block_on(opening).map_err(|_| silent()).and_then(|opened| opened.map_err(of_postgres));
             if opened.is_ok() {
                 host.remember();
