@@ -19,6 +19,7 @@ pub mod filter;
 mod gate;
 pub mod id;
 pub mod limit;
+mod matching;
 pub mod memory;
 pub mod policy;
 pub mod relationship;

@@ -3,6 +3,7 @@
 //! [`open`] is the way in. What it gives opens a space for a [`Scope`](locule_core::Scope) and for nothing else; below
 //! that point no signature, no statement and no cache key carries a user.
 
+mod content;
 pub mod directory;
 mod error;
 mod files;
@@ -72,6 +73,8 @@ pub struct Postgres {
     pub prefix: postgres::Prefix,
     /// How many connections at most.
     pub connections_max: usize,
+    /// Whether the content of spaces made from now on is sealed, so that the database cannot read it.
+    pub sealed: bool,
 }
 
 /// How a PostgreSQL keeps spaces apart.
@@ -161,7 +164,9 @@ pub fn open(options: &Options, sources: Sources) -> Result<Store> {
             let server = kept.server(&master);
             postgres::refuse_what_leaks(kept, &server)?;
             let directory = Directory::in_postgres(&server, options.issuer.clone(), pseudonym, sources.clone())?;
-            (directory.clone(), kept.layout(server, &directory))
+            let keys = KeyRing::new(directory.clone(), master, sources.clone());
+            let seals = postgres::seals::Seals::new(keys, kept.sealed, sources.clone());
+            (directory.clone(), kept.layout(server, &directory, seals))
         }
     };
     let spaces = Spaces::new(layout, directory.clone(), options.vector_bytes, options.quota, sources);
@@ -272,12 +277,12 @@ impl Postgres {
         Server::new(self.address.clone(), self.pooler, self.prefix.clone(), master.derive("postgres"))
     }
 
-    fn layout(&self, server: Server, directory: &Arc<Directory>) -> Box<dyn Layout> {
+    fn layout(&self, server: Server, directory: &Arc<Directory>, seals: postgres::seals::Seals) -> Box<dyn Layout> {
         let (max, directory) = (self.connections_max, directory.clone());
         match self.layout {
-            PostgresLayout::Rls => Box::new(Kept::new(Rows::new(server, directory.clone()), max, directory)),
-            PostgresLayout::Schema => Box::new(Kept::new(Schemas::new(server), max, directory)),
-            PostgresLayout::Database => Box::new(Kept::new(Databases::new(server), max, directory)),
+            PostgresLayout::Rls => Box::new(Kept::new(Rows::new(server, directory.clone()), max, directory, seals)),
+            PostgresLayout::Schema => Box::new(Kept::new(Schemas::new(server), max, directory, seals)),
+            PostgresLayout::Database => Box::new(Kept::new(Databases::new(server), max, directory, seals)),
         }
     }
 }

@@ -100,6 +100,12 @@ impl Reader<'_> {
     /// The numbers of the memories that match, ascending.
     fn allowed(&self, filter: Option<&Filter>) -> Result<Option<Vec<i64>>> {
         let Some(filter) = filter else { return Ok(None) };
+        if let Some(filter) = self.sieve(Some(filter)).own {
+            let mut numbers = Vec::new();
+            self.each_matching(filter, &mut |_, number| numbers.push(number))?;
+            numbers.sort_unstable();
+            return Ok(Some(numbers));
+        }
         let mut sql = Sql::default();
         sql.push("SELECT number FROM memories WHERE ");
         self.push_visible(&mut sql, Some(filter));

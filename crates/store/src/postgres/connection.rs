@@ -144,10 +144,20 @@ impl Connection {
     ///
     /// `each` asks nothing on this connection: the answer would stand behind the rows that it has not yet taken.
     pub fn query(&self, sql: &str, values: &[Value], each: &mut dyn FnMut(&dyn Row) -> Result<()>) -> Result<()> {
+        self.query_rows(sql, values, &mut |row| each(&Columns::of(row)))
+    }
+
+    /// The same with rows as they come.
+    pub fn query_rows(
+        &self,
+        sql: &str,
+        values: &[Value],
+        each: &mut dyn FnMut(&tokio_postgres::Row) -> Result<()>,
+    ) -> Result<()> {
         let rows = self.wait(self.ask(sql, values))?;
         let mut rows = pin!(rows);
         while let Some(row) = self.wait(rows.try_next())? {
-            each(&Columns(&row))?;
+            each(&row)?;
         }
         Ok(())
     }
