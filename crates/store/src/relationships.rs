@@ -28,8 +28,8 @@ const BETWEEN: &str = " FROM memory_relationships r JOIN memories s ON s.id = r.
      JOIN memories t ON t.id = r.target_memory_id WHERE ";
 
 /// What the columns with content are called for the seal.
-const TYPE: &str = "memory_relationships.relationship_type";
-const METADATA: &str = "memory_relationships.metadata";
+pub(crate) const TYPE: &str = "memory_relationships.relationship_type";
+pub(crate) const METADATA: &str = "memory_relationships.metadata";
 
 /// What a relationship takes beside its type and metadata: three ids, a strength and a moment.
 const FIXED_BYTES: usize = 3 * 16 + 8 + 8;

@@ -86,7 +86,14 @@ impl Postgres {
             Between::None => Pooler::None,
             Between::Transaction => Pooler::Transaction,
         };
-        Keeping::Postgres(locule::Postgres { layout, address, pooler, prefix, connections_max: self.connections, sealed: self.sealed })
+        Keeping::Postgres(locule::Postgres {
+            layout,
+            address,
+            pooler,
+            prefix,
+            connections_max: self.connections,
+            sealed: self.sealed,
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Memories: the statements over them, those that look in [`read`] and those that change in [`write`].
 
 pub(crate) mod form;
-mod history;
+pub(crate) mod history;
 mod read;
 mod run;
 mod sieve;

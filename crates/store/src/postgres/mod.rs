@@ -25,8 +25,8 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use locule_core::Result;
 use locule_core::id::SpaceId;
+use locule_core::{Place, Result};
 
 use self::bind::{Binding, Bound};
 use self::connection::Connection;
@@ -73,6 +73,11 @@ pub trait Keep: Send + Sync + 'static {
     /// What is left of it.
     fn residue(&self, space: SpaceId) -> Result<Vec<String>>;
 
+    /// What it has here and cannot have in another layout.
+    fn only_here(&self, _space: SpaceId) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     /// Where it is, for the operator's eyes.
     fn whereabouts(&self, space: SpaceId) -> String;
 }
@@ -85,17 +90,26 @@ pub struct Kept<K: Keep> {
     stays: Stays,
     nothing: Nothing,
     directory: Arc<Directory>,
-    seals: Seals,
+    /// What the directory calls this layout.
+    place: Place,
+    seals: Arc<Seals>,
 }
 
 impl<K: Keep> Kept<K> {
     /// Spaces that `keep` keeps apart, over at most `connections_max` connections.
-    pub fn new(keep: K, connections_max: usize, directory: Arc<Directory>, seals: Seals) -> Self {
+    pub fn new(keep: K, connections_max: usize, place: Place, directory: Arc<Directory>, seals: Arc<Seals>) -> Self {
         let keep = Arc::new(keep);
         let opening = keep.clone();
         let pool = Pool::new(connections_max, Box::new(move |door| opening.open(door)));
         let (turns, stays, nothing) = (Turns::default(), Stays::default(), Nothing::new());
-        Kept { keep, pool, turns, stays, nothing, directory, seals }
+        Kept { keep, pool, turns, stays, nothing, place, directory, seals }
+    }
+
+    /// Whether the space is at another place of this directory by now: then it has taken its key along. (Where places had no
+    /// names yet, there were no keys.)
+    fn has_moved(&self, space: SpaceId) -> Result<bool> {
+        let now = self.directory.current(space)?;
+        Ok(now.is_some_and(|(chamber, _)| ![self.place.as_str(), "main"].contains(&chamber.place.as_str())))
     }
 
     /// What makes a transaction this space's, and its content readable.
@@ -138,16 +152,29 @@ impl<K: Keep> Layout for Kept<K> {
         }
     }
 
+    fn leave(&self, space: SpaceId, patience: Duration) {
+        self.stays.leave(space, patience);
+        if K::OWN_DOOR {
+            self.pool.close(self.keep.door(space));
+        }
+    }
+
     fn destroy(&self, space: SpaceId) -> Result<Destroyed> {
-        let key = self.seals.destroy(space)?;
+        let key = !self.has_moved(space)? && self.seals.destroy(space)?;
         Ok(Destroyed { key, ..self.keep.destroy(space)? })
     }
 
     fn residue(&self, space: SpaceId) -> Vec<String> {
         // Where it cannot be looked, something may be left.
         let mut left = self.keep.residue(space).unwrap_or_else(|_| vec![self.keep.whereabouts(space)]);
-        left.extend(self.seals.residue(space));
+        if !self.has_moved(space).unwrap_or(false) {
+            left.extend(self.seals.residue(space));
+        }
         left
+    }
+
+    fn only_here(&self, space: SpaceId) -> Result<Vec<String>> {
+        self.keep.only_here(space)
     }
 
     fn whereabouts(&self, space: SpaceId) -> String {

@@ -53,7 +53,7 @@ pub struct House {
     pub options: Options,
     pub clock: ManualClock,
     /// Where the spaces are, if in PostgreSQL. Goes after the program that uses it.
-    _database: Option<Kept>,
+    database: Option<Kept>,
     _root: Option<TempDir>,
 }
 
@@ -89,11 +89,16 @@ impl House {
         change(&mut options);
         let clock = ManualClock::at(noon());
         let process = Process::open(&options, &clock).unwrap();
-        House { process: Some(process), options, clock, _database: database, _root: None }
+        House { process: Some(process), options, clock, database, _root: None }
     }
 
     pub fn data(&self) -> &Path {
         &self.options.data
+    }
+
+    /// Asks the database that the spaces are in, as somebody whom nothing holds.
+    pub fn psql(&self, sql: &str) -> String {
+        Cluster::shared(Flavour::Debian15).psql_in(&self.database.as_ref().expect("a database").0, sql)
     }
 
     /// Another program on the same data.
@@ -326,7 +331,7 @@ impl User<'_> {
 
     /// The file of this user's space.
     pub fn file(&self) -> PathBuf {
-        self.process.store.spaces.whereabouts(&self.process.operator(), self.space()).into()
+        self.process.store.spaces.whereabouts(&self.process.operator(), &self.standing().space.unwrap()).unwrap().into()
     }
 
     /// The file of this user's key.
