@@ -1,6 +1,7 @@
 //! Where a PostgreSQL is and how to speak to it: from a URL of libpq's form to a connection's settings.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use locule_core::{Error, Result};
@@ -8,6 +9,8 @@ use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
 use postgres_openssl::MakeTlsConnector;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
+
+use super::pulse::Pulse;
 
 /// How long a connection may take to come about, in one of possibly several hosts.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -31,6 +34,8 @@ pub struct Address {
     config: Config,
     verify: Verify,
     authority: Option<PathBuf>,
+    /// Shared by all that was made from one address: it is one server, whoever signs in to what in it.
+    pulse: Arc<Pulse>,
 }
 
 /// How much of the server's certificate is checked, as libpq's `sslmode` has it.
@@ -86,7 +91,7 @@ impl Address {
         if config.get_hosts().is_empty() {
             return Err(refuse("it names no host".to_owned()));
         }
-        Ok(Address { config: habits(config), verify, authority })
+        Ok(Address { config: habits(config), verify, authority, pulse: Arc::new(Pulse::new()) })
     }
 
     /// The user that the URL names.
@@ -155,6 +160,10 @@ impl Address {
         let port = |index: usize| *ports.get(index).or(ports.first()).unwrap_or(&5432);
         let hosts: Vec<_> = hosts.enumerate().map(|(index, host)| format!("{host}:{}", port(index))).collect();
         format!("{}/{}", hosts.join(","), self.database().unwrap_or_default())
+    }
+
+    pub(crate) fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
     }
 
     pub(super) fn config(&self) -> &Config {

@@ -2,9 +2,11 @@
 //! waits for an answer: a caller that goes away in the midst leaves nothing half sent.
 
 use std::cell::{Cell, RefCell};
+use std::error::Error as _;
 use std::future::{Future, poll_fn};
 use std::num::NonZeroUsize;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -13,15 +15,17 @@ use futures_util::future::{try_join, try_join_all};
 use locule_core::{Code, Error, Result};
 use lru::LruCache;
 use tokio::runtime::Runtime;
+use tokio::time::error::Elapsed;
 use tokio_postgres::{Client, RowStream, Statement};
 
 use super::address::{Address, Pooler};
+use super::pulse::{Journey, Pulse};
 use super::value::{Columns, Parameter};
 use crate::error::{of_postgres, silent};
 use crate::tx::{Owned, Row, Value};
 
-/// How long an answer, or the next part of one, is waited for. Below the usual deadline of a request, so that a database
-/// which has frozen is an error with a name and not a request that ran out of time.
+/// How long an answer, or the next part of one, is waited for, if the work has not to be done sooner. Below the usual deadline
+/// of a request, so that a database which has frozen is an error with a name and not a request that ran out of time.
 const PATIENCE: Duration = Duration::from_secs(8);
 
 /// How many statements a connection keeps prepared.
@@ -37,6 +41,9 @@ pub struct Connection {
     statements: RefCell<LruCache<String, Statement>>,
     spoiled: Cell<bool>,
     patience: Duration,
+    pulse: Arc<Pulse>,
+    /// How many silences there had been when it was opened.
+    silences: u64,
 }
 
 type Link = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send>>;
@@ -50,8 +57,13 @@ impl Connection {
     pub fn open(address: &Address, pooler: Pooler) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal)?;
         let tls = address.tls()?;
-        let opening = async { tokio::time::timeout(PATIENCE, address.config().connect(tls)).await };
-        let (client, link) = runtime.block_on(opening).map_err(|_| silent())?.map_err(of_postgres)?;
+        let pulse = address.pulse().clone();
+        let silences = pulse.silences();
+        let journey = pulse.journey()?;
+        let patience = journey.patience(PATIENCE);
+        let opening = async { tokio::time::timeout(patience, address.config().connect(tls)).await };
+        let opened = runtime.block_on(opening).map(|opened| opened.map_err(Some));
+        let (client, link) = ended(journey, opened)?;
         Ok(Connection {
             runtime,
             client,
@@ -60,6 +72,8 @@ impl Connection {
             statements: RefCell::new(LruCache::new(STATEMENTS)),
             spoiled: Cell::new(false),
             patience: PATIENCE,
+            pulse,
+            silences,
         })
     }
 
@@ -141,6 +155,12 @@ impl Connection {
         self.spoiled.set(true);
     }
 
+    /// Whether the server has been silent since it was opened. It may still be good; or nobody is at its other end any more, and
+    /// it would be a long wait to find out.
+    pub fn is_stale(&self) -> bool {
+        self.pulse.silences() != self.silences
+    }
+
     /// Whether a statement can go out without being prepared first.
     fn is_ready(&self, (sql, values): &Asked) -> bool {
         self.pooler == Pooler::Transaction || self.statements.borrow().contains(&key(sql, values))
@@ -175,30 +195,56 @@ impl Connection {
         if self.is_spoiled() {
             return Err(silent());
         }
+        let journey = self.pulse.journey()?;
+        let patience = journey.patience(self.patience);
         let mut answer = pin!(answer);
         let mut link = self.link.borrow_mut();
         let turning = poll_fn(|context| {
             if let Poll::Ready(answer) = answer.as_mut().poll(context) {
-                return Poll::Ready(answer.map_err(of_postgres));
+                return Poll::Ready(answer.map_err(Some));
             }
-            if let Poll::Ready(ended) = link.as_mut().poll(context) {
+            if let Poll::Ready(gone) = link.as_mut().poll(context) {
                 // What has come before the end may still answer.
                 self.spoil();
                 if let Poll::Ready(answer) = answer.as_mut().poll(context) {
-                    return Poll::Ready(answer.map_err(of_postgres));
+                    return Poll::Ready(answer.map_err(Some));
                 }
-                return Poll::Ready(Err(ended.err().map_or_else(silent, of_postgres)));
+                return Poll::Ready(Err(gone.err()));
             }
             // The link may have moved what the answer waited for; it wakes us if so.
             Poll::Pending
         });
-        let answer = self.runtime.block_on(async { tokio::time::timeout(self.patience, turning).await });
-        answer.unwrap_or_else(|_| Err(silent())).inspect_err(|error| {
+        let answer = self.runtime.block_on(async { tokio::time::timeout(patience, turning).await });
+        ended(journey, answer).inspect_err(|error| {
             if matches!(error.code(), Code::BackendUnavailable) {
                 self.spoil();
             }
         })
     }
+}
+
+/// What has come of a journey. There is no error where the other side has gone without a word.
+fn ended<T>(journey: Journey, answer: Result<Result<T, Option<tokio_postgres::Error>>, Elapsed>) -> Result<T> {
+    match answer {
+        Err(_) => {
+            journey.in_vain();
+            Err(silent())
+        }
+        Ok(Err(Some(error))) if is_timeout(&error) => {
+            journey.in_vain();
+            Err(of_postgres(error))
+        }
+        Ok(answer) => {
+            journey.answered();
+            answer.map_err(|error| error.map_or_else(silent, of_postgres))
+        }
+    }
+}
+
+/// Whether the system has given up, and nobody has refused.
+fn is_timeout(error: &tokio_postgres::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::TimedOut)
 }
 
 /// What a statement is kept under: the same words with values of other types are another statement.
