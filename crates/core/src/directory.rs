@@ -28,6 +28,12 @@ pub enum State {
     Suspended,
     /// It is being destroyed.
     Erasing,
+    /// It is being carried to another place: it can be looked into, and nothing be changed.
+    Moving,
+    /// It is being carried here, and is not whole yet.
+    Arriving,
+    /// It is in another installation now.
+    Moved,
 }
 
 /// The directory as the gate sees it. Each call is one transaction and sees what every process on the data has done.

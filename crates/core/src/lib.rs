@@ -21,10 +21,12 @@ mod gate;
 pub mod id;
 pub mod limit;
 pub mod memory;
+mod place;
 pub mod policy;
 pub mod relationship;
 mod scope;
 
 pub use error::{Code, Error, Result};
 pub use gate::{Gate, Provision, Request, Target};
-pub use scope::{Chamber, Erasure, Operator, Read, Right, Scope, Write};
+pub use place::Place;
+pub use scope::{Chamber, Erasure, Move, Operator, Read, Right, Scope, Write};

@@ -41,6 +41,7 @@ mod http;
 mod keys;
 mod memories;
 pub mod model;
+mod moving;
 mod relationships;
 mod runs;
 mod search;
@@ -71,10 +72,12 @@ pub use locule_core::{
     Code, Erasure, Error, Gate, Operator, Provision, Read, Request, Result, Right, Scope, Target, Write, limit,
 };
 pub use locule_store::directory::{Figures, SystemRecord, UserRecord};
+pub use locule_store::moving::{Receipt as MoveReceipt, Step};
 pub use locule_store::postgres::catalogue::{Finding, Level};
 pub use locule_store::postgres::trial::{Line, Outcome};
 pub use locule_store::postgres::{self, Report as MigrationReport};
 pub use locule_store::{Durability, Keeping, Postgres, PostgresLayout, Quota, audit_report, bypass_rls, denials};
+pub use moving::Mover;
 pub use usage::Usage;
 
 use locule_core::auth::Authenticator;

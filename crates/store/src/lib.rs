@@ -3,6 +3,7 @@
 //! [`open`] is the way in. What it gives opens a space for a [`Scope`](locule_core::Scope) and for nothing else; below
 //! that point no signature, no statement and no cache key carries a user.
 
+mod copy;
 pub mod directory;
 mod error;
 mod files;
@@ -12,7 +13,9 @@ mod key;
 mod layout;
 mod lexicon;
 mod memories;
+pub mod moving;
 mod paths;
+mod places;
 pub mod postgres;
 mod relationships;
 mod seal;
@@ -27,12 +30,13 @@ pub mod vector;
 mod warm;
 pub mod words;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use locule_core::clock::Sources;
 use locule_core::id::{Identity, Issuer, Subject};
-use locule_core::{Code, Error, Result};
+use locule_core::{Code, Error, Place, Result};
 
 pub use layout::Destroyed;
 pub use memories::Ready;
@@ -45,6 +49,7 @@ use directory::Directory;
 use key::{KeyFiles, KeyRing, MasterKey};
 use layout::Layout;
 use paths::Paths;
+use places::Places;
 use postgres::{Databases, Kept, Rows, Schemas, Server};
 use seal::Secret;
 use sqlite::FileLayout;
@@ -137,13 +142,27 @@ pub struct Store {
 
 /// Opens an installation, and finishes what an earlier run left half done.
 pub fn open(options: &Options, sources: Sources) -> Result<Store> {
+    let store = open_even_retired(options, sources)?;
+    match store.directory.moved_to()? {
+        None => Ok(store),
+        Some(target) => Err(Error::new(
+            Code::SpaceMoved,
+            format!(
+                "This installation has been moved to {target}. Set `storage.layout` and `postgres.url` accordingly."
+            ),
+        )),
+    }
+}
+
+/// Opens an installation, be it one that has been moved away.
+fn open_even_retired(options: &Options, sources: Sources) -> Result<Store> {
     sqlite::open::configure();
     let paths = Paths::new(options.data.clone());
     let master = master_key(&paths, options, &sources)?;
     let encryption = options.encrypted.then(|| master.derive("directory"));
     let pseudonym = master.derive("pseudonym");
     let token_secret = master.derive("tokens").as_bytes().to_vec();
-    let (directory, layout): (_, Box<dyn Layout>) = match &options.keeping {
+    let (directory, places) = match &options.keeping {
         Keeping::Files => {
             let directory = directory_file(&paths, encryption, pseudonym, options, &sources)?;
             let layout = FileLayout::new(
@@ -155,16 +174,20 @@ pub fn open(options: &Options, sources: Sources) -> Result<Store> {
                 directory.clone(),
                 sources.clone(),
             );
-            (directory, Box::new(layout))
+            let layout: Box<dyn Layout> = Box::new(layout);
+            let usual = Place::try_from("file")?;
+            (directory, Places::new(usual, HashMap::from([(usual, layout)])))
         }
         Keeping::Postgres(kept) => {
             let server = kept.server(&master);
             postgres::refuse_what_leaks(kept, &server)?;
-            let directory = Directory::in_postgres(&server, options.issuer.clone(), pseudonym, sources.clone())?;
-            (directory.clone(), kept.layout(server, &directory))
+            let usual = kept.layout.place()?;
+            let directory = Directory::in_postgres(&server, usual, options.issuer.clone(), pseudonym, sources.clone())?;
+            let places = kept.places(&server, &directory)?;
+            (directory, places)
         }
     };
-    let spaces = Spaces::new(layout, directory.clone(), options.vector_bytes, options.quota, sources);
+    let spaces = Spaces::new(places, directory.clone(), options.vector_bytes, options.quota, sources);
     let finished = spaces.finish_erasures()?;
     if finished > 0 {
         tracing::info!(finished, "finished erasures that an earlier run had begun");
@@ -203,7 +226,7 @@ fn adopt(options: &Options, owners: &[String], sources: &Sources) -> Result<Vec<
         match Subject::try_from(owner.as_str()) {
             Ok(subject) => {
                 let chamber = store.directory.provision(&Identity { issuer: options.issuer.clone(), subject })?;
-                store.spaces.adopt(chamber.id)?;
+                store.spaces.adopt(&chamber)?;
             }
             Err(_) => strangers.push(owner.clone()),
         }
@@ -272,13 +295,40 @@ impl Postgres {
         Server::new(self.address.clone(), self.pooler, self.prefix.clone(), master.derive("postgres"))
     }
 
-    fn layout(&self, server: Server, directory: &Arc<Directory>) -> Box<dyn Layout> {
+    /// Every layout of this database: spaces may be on their way from one to another.
+    fn places(&self, server: &Server, directory: &Arc<Directory>) -> Result<Places> {
+        let mut places = HashMap::new();
+        for layout in PostgresLayout::ALL {
+            places.insert(layout.place()?, self.layout(layout, server.clone(), directory));
+        }
+        Ok(Places::new(self.layout.place()?, places))
+    }
+
+    fn layout(&self, layout: PostgresLayout, server: Server, directory: &Arc<Directory>) -> Box<dyn Layout> {
         let (max, directory) = (self.connections_max, directory.clone());
-        match self.layout {
+        match layout {
             PostgresLayout::Rls => Box::new(Kept::new(Rows::new(server, directory.clone()), max, directory)),
             PostgresLayout::Schema => Box::new(Kept::new(Schemas::new(server), max, directory)),
             PostgresLayout::Database => Box::new(Kept::new(Databases::new(server), max, directory)),
         }
+    }
+}
+
+impl PostgresLayout {
+    /// All of them.
+    pub const ALL: [PostgresLayout; 3] = [PostgresLayout::Rls, PostgresLayout::Schema, PostgresLayout::Database];
+
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            PostgresLayout::Rls => "rls",
+            PostgresLayout::Schema => "schema",
+            PostgresLayout::Database => "database",
+        }
+    }
+
+    fn place(self) -> Result<Place> {
+        Place::try_from(self.word())
     }
 }
 

@@ -283,7 +283,7 @@ impl Writer<'_> {
     /// Deletes one relationship.
     pub fn unrelate(&mut self, id: RelationshipId) -> Result<()> {
         let relationship = self.relationship(id)?;
-        self.tx.execute("DELETE FROM memory_relationships WHERE id = $1", &[Value::Id(id.as_bytes())])?;
+        self.tx.run("DELETE FROM memory_relationships WHERE id = $1", &[Value::Id(id.as_bytes())])?;
         self.state.size_bytes = self.state.size_bytes.saturating_sub(size(&relationship));
         self.note("delete_relationship", Some(id.to_string()))
     }
@@ -301,8 +301,7 @@ impl Writer<'_> {
         if sizes.is_empty() {
             return Ok(());
         }
-        self.tx
-            .execute("DELETE FROM memory_relationships WHERE source_memory_id = $1 OR target_memory_id = $1", &[id])?;
+        self.tx.run("DELETE FROM memory_relationships WHERE source_memory_id = $1 OR target_memory_id = $1", &[id])?;
         self.state.size_bytes = self.state.size_bytes.saturating_sub(sizes.iter().sum());
         Ok(())
     }
@@ -330,7 +329,7 @@ impl Writer<'_> {
             limit::RELATIONSHIPS.check(degree.unwrap_or(0) as usize + 1)?;
         }
         let metadata = serde_json::to_string(&relationship.metadata).map_err(Error::internal)?;
-        self.tx.execute(
+        self.tx.run(
             "INSERT INTO memory_relationships (id, source_memory_id, target_memory_id, relationship_type, strength,
                  metadata, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
             &[

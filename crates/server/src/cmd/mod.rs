@@ -11,6 +11,7 @@ mod lifetime;
 mod migrate;
 mod output;
 mod process;
+mod progress;
 mod serve;
 mod test_rls;
 mod token;

@@ -23,6 +23,7 @@ const COMMANDS: &[&[&str]] = &[
     &["audit", "list"],
     &["audit", "report"],
     &["migrate"],
+    &["migrate", "layout"],
     &["test-rls"],
     &["validate"],
     &["doctor"],
@@ -60,7 +61,7 @@ fn no_command_is_missing_above() {
     };
     for name in listed(&[]) {
         match &*name {
-            "key" | "user" | "audit" => {
+            "key" | "user" | "audit" | "migrate" => {
                 for inner in listed(&[&name]) {
                     assert!(COMMANDS.contains(&&[&*name, &*inner][..]), "{name} {inner}");
                 }

@@ -11,6 +11,7 @@ mod help;
 mod home;
 mod init;
 mod keys;
+mod moves;
 mod postgres;
 mod serve;
 mod tokens;

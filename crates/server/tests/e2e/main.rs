@@ -28,6 +28,7 @@ macro_rules! for_each_layout {
 }
 
 mod chance;
+mod failover;
 mod fair;
 mod ground;
 mod hostile;

@@ -33,7 +33,7 @@ pub fn updated(tx: &dyn Tx, old: &Memory, new: &Memory) -> Result<()> {
 
 /// A memory was deleted: that it was there and when is kept, what it said is not.
 pub fn deleted(tx: &dyn Tx, memory: &Memory, at: Timestamp) -> Result<()> {
-    tx.execute(
+    tx.run(
         "UPDATE memory_history SET old_value = NULL, new_value = NULL WHERE memory_id = $1",
         &[Value::Id(memory.id.as_bytes())],
     )?;
@@ -42,8 +42,8 @@ pub fn deleted(tx: &dyn Tx, memory: &Memory, at: Timestamp) -> Result<()> {
 
 /// All memories are about to be deleted.
 pub fn all_deleted(tx: &dyn Tx, at: Timestamp) -> Result<()> {
-    tx.execute("UPDATE memory_history SET old_value = NULL, new_value = NULL", &[])?;
-    tx.execute(
+    tx.run("UPDATE memory_history SET old_value = NULL, new_value = NULL", &[])?;
+    tx.run(
         "INSERT INTO memory_history (number, memory_id, operation, created_at, timestamp)
          SELECT (SELECT coalesce(max(number), 0) FROM memory_history) + row_number() OVER (ORDER BY number), id, 'delete',
                 created_at, $1 FROM memories",
@@ -84,7 +84,7 @@ struct Line<'a> {
 impl Line<'_> {
     fn insert(&self, tx: &dyn Tx, created_at: Timestamp) -> Result<()> {
         let (old, new) = (self.old.map(value), self.new.map(value));
-        tx.execute(
+        tx.run(
             &format!("{INSERT} VALUES ({NUMBER}, $1, $2, $3, $4, $5, $6)"),
             &[
                 Value::Id(self.id.as_bytes()),

@@ -104,7 +104,7 @@ impl Writer<'_> {
         if let Some(row) = row {
             self.adopt(model)?;
             self.check_row(&row)?;
-            self.tx.execute(
+            self.tx.run(
                 "UPDATE memory_vectors SET embedding = $1 WHERE number = $2",
                 &[Value::Blob(&row), Value::Integer(number)],
             )?;
@@ -241,7 +241,7 @@ impl Writer<'_> {
         self.check_row(&row)?;
         let metadata = json(memory)?;
         let number = self.next_number()?;
-        self.tx.execute(
+        self.tx.run(
             "INSERT INTO memories (number, id, memory, agent_id, run_id, app_id, categories, metadata, hash, expiration,
                                    created_at, updated_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
@@ -261,7 +261,7 @@ impl Writer<'_> {
             ],
         )?;
         self.tx.dialect().words_insert(&*self.reader.tx, number, &memory.memory)?;
-        self.tx.execute(
+        self.tx.run(
             "INSERT INTO memory_vectors (number, embedding) VALUES ($1, $2)",
             &[Value::Integer(number), Value::Blob(&row)],
         )?;
@@ -300,7 +300,7 @@ impl Writer<'_> {
         if old.memory != new.memory {
             tx.dialect().words_remove(tx, number, &old.memory)?;
         }
-        tx.execute(
+        tx.run(
             "UPDATE memories SET memory = $1, agent_id = $2, run_id = $3, app_id = $4, categories = $5, metadata = $6,
                  hash = $7, expiration = $8, updated_at = $9 WHERE number = $10",
             &[
@@ -326,8 +326,8 @@ impl Writer<'_> {
         self.detach(memory.id)?;
         let tx = &*self.reader.tx;
         tx.dialect().words_remove(tx, number, &memory.memory)?;
-        tx.execute("DELETE FROM memories WHERE number = $1", &[Value::Integer(number)])?;
-        tx.execute("DELETE FROM memory_vectors WHERE number = $1", &[Value::Integer(number)])?;
+        tx.run("DELETE FROM memories WHERE number = $1", &[Value::Integer(number)])?;
+        tx.run("DELETE FROM memory_vectors WHERE number = $1", &[Value::Integer(number)])?;
         history::deleted(tx, memory, self.reader.now)?;
         let vector = 2 * self.state.model.as_ref().map_or(0, |model| model.dimension) as u64;
         self.state.memories = self.state.memories.saturating_sub(1);
@@ -342,9 +342,9 @@ impl Writer<'_> {
         history::all_deleted(tx, self.reader.now)?;
         tx.dialect().words_clear(tx)?;
         // Before the memories: where a key leads to them, it has nothing left to look for.
-        tx.execute("DELETE FROM memory_relationships", &[])?;
-        tx.execute("DELETE FROM memories", &[])?;
-        tx.execute("DELETE FROM memory_vectors", &[])?;
+        tx.run("DELETE FROM memory_relationships", &[])?;
+        tx.run("DELETE FROM memories", &[])?;
+        tx.run("DELETE FROM memory_vectors", &[])?;
         self.state.memories = 0;
         self.state.size_bytes = 0;
         self.delta.clear();

@@ -159,11 +159,13 @@ impl<Door: Hash + Eq + Copy> Bound<Door> {
         Ok(())
     }
 
+    /// It goes out at once, and whatever comes next on this connection comes after it: nobody waits for the answer here.
     fn roll_back(&self) -> Result<()> {
         self.over.set(true);
         self.state.take();
+        self.connection.forget();
         // Nothing is set for a session, here or anywhere; it is reset all the same.
-        self.connection.batch("ROLLBACK; RESET ALL").inspect_err(|_| self.connection.spoil())?;
+        self.connection.send("ROLLBACK; RESET ALL").inspect_err(|_| self.connection.spoil())?;
         self.failed.set(false);
         Ok(())
     }
@@ -179,6 +181,12 @@ impl<Door: Hash + Eq + Copy> Tx for Bound<Door> {
         self.touched.set(true);
         self.state.take();
         self.noticed(self.connection.execute(sql, values))
+    }
+
+    fn run(&self, sql: &str, values: &[Value]) -> Result<()> {
+        self.touched.set(true);
+        self.state.take();
+        self.noticed(self.connection.run_ahead(sql, values))
     }
 
     fn query(&self, sql: &str, values: &[Value], each: &mut dyn FnMut(&dyn Row) -> Result<()>) -> Result<()> {

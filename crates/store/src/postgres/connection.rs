@@ -2,12 +2,13 @@
 //! waits for an answer: a caller that goes away in the midst leaves nothing half sent.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::error::Error as _;
 use std::future::{Future, poll_fn};
 use std::num::NonZeroUsize;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
@@ -18,9 +19,9 @@ use tokio::runtime::Runtime;
 use tokio::time::error::Elapsed;
 use tokio_postgres::{Client, RowStream, Statement};
 
-use super::address::{Address, Pooler};
+use super::address::{Address, CONNECT, Pooler};
 use super::pulse::{Journey, Pulse};
-use super::value::{Columns, Parameter};
+use super::value::{Columns, Kept, Parameter};
 use crate::error::{of_postgres, silent};
 use crate::tx::{Owned, Row, Value};
 
@@ -34,9 +35,11 @@ const STATEMENTS: NonZeroUsize = NonZeroUsize::new(128).unwrap();
 /// A connection.
 pub struct Connection {
     runtime: Runtime,
-    client: Client,
+    client: Arc<Client>,
     /// What moves bytes. It ends when the other side has gone.
     link: RefCell<Link>,
+    /// What is not waited for on its own, in the order in which it goes out. Its outcome is that of the next wait.
+    ahead: RefCell<VecDeque<Ahead>>,
     pooler: Pooler,
     statements: RefCell<LruCache<String, Statement>>,
     spoiled: Cell<bool>,
@@ -47,6 +50,7 @@ pub struct Connection {
 }
 
 type Link = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send>>;
+type Ahead = Link;
 
 /// A statement with its values.
 pub type Asked<'a> = (&'a str, &'a [Value<'a>]);
@@ -60,14 +64,23 @@ impl Connection {
         let pulse = address.pulse().clone();
         let silences = pulse.silences();
         let journey = pulse.journey()?;
-        let patience = journey.patience(PATIENCE);
-        let opening = async { tokio::time::timeout(patience, address.config().connect(tls)).await };
-        let opened = runtime.block_on(opening).map(|opened| opened.map_err(Some));
+        // One by one, and not all in one call: that would wait for ever behind a host that accepts and says nothing.
+        let mut opened = Ok(Err(None));
+        for host in address.hosts() {
+            let patience = journey.patience(CONNECT);
+            let opening = async { tokio::time::timeout(patience, host.config.connect(tls.clone())).await };
+            opened = runtime.block_on(opening).map(|opened| opened.map_err(Some));
+            if matches!(opened, Ok(Ok(_))) {
+                host.remember();
+                break;
+            }
+        }
         let (client, link) = ended(journey, opened)?;
         Ok(Connection {
             runtime,
-            client,
+            client: Arc::new(client),
             link: RefCell::new(Box::pin(link)),
+            ahead: RefCell::default(),
             pooler,
             statements: RefCell::new(LruCache::new(STATEMENTS)),
             spoiled: Cell::new(false),
@@ -89,6 +102,53 @@ impl Connection {
         let mut rows = pin!(rows);
         while self.wait(rows.try_next())?.is_some() {}
         Ok(rows.rows_affected().unwrap_or(0) as usize)
+    }
+
+    /// Runs a statement of which nothing is wanted but that it succeeds. It goes out on the journey of the next one, before
+    /// it, and if it fails, so does that.
+    pub fn run_ahead(&self, sql: &str, values: &[Value]) -> Result<()> {
+        if self.pooler == Pooler::None && !self.is_ready(&(sql, values)) {
+            return self.execute(sql, values).map(drop);
+        }
+        let client = self.client.clone();
+        let parameters: Vec<_> = values.iter().map(|value| Kept(Owned::of(*value))).collect();
+        let running: Ahead = if self.pooler == Pooler::Transaction {
+            let sql = sql.to_owned();
+            let typed: Vec<_> =
+                parameters.into_iter().map(|kept| (kept.kind(), kept)).map(|(kind, kept)| (kept, kind)).collect();
+            Box::pin(async move { finish(client.query_typed_raw(&sql, typed).await?).await })
+        } else {
+            let Some(statement) = self.statements.borrow_mut().get(&key(sql, values)).cloned() else {
+                return Err(Error::internal("a statement that was prepared is not"));
+            };
+            Box::pin(async move { finish(client.query_raw(&statement, parameters).await?).await })
+        };
+        self.ahead.borrow_mut().push_back(running);
+        Ok(())
+    }
+
+    /// Takes back what has not gone out.
+    pub fn forget(&self) {
+        self.ahead.borrow_mut().clear();
+    }
+
+    /// Sends statements without values now, and does not wait for the answer: the next wait does.
+    pub fn send(&self, sql: &str) -> Result<()> {
+        if self.is_spoiled() {
+            return Err(silent());
+        }
+        let (client, sql) = (self.client.clone(), sql.to_owned());
+        self.ahead.borrow_mut().push_back(Box::pin(async move { client.batch_execute(&sql).await }));
+        let mut link = self.link.borrow_mut();
+        let sending = poll_fn(|context| {
+            let failed =
+                self.poll_ahead(context).map_err(of_postgres).and_then(|()| match link.as_mut().poll(context) {
+                    Poll::Ready(ended) => Err(ended.err().map_or_else(silent, of_postgres)),
+                    Poll::Pending => Ok(()),
+                });
+            Poll::Ready(failed)
+        });
+        self.runtime.block_on(sending).inspect_err(|_| self.spoil())
     }
 
     /// Runs a statement and shows each row to `each`, until there are no more or `each` fails.
@@ -198,16 +258,32 @@ impl Connection {
         let journey = self.pulse.journey()?;
         let patience = journey.patience(self.patience);
         let mut answer = pin!(answer);
+        let mut answered = None;
         let mut link = self.link.borrow_mut();
+        let mut look = |context: &mut Context| {
+            // In this order: who is asked first goes out first.
+            if let Err(error) = self.poll_ahead(context) {
+                return Poll::Ready(Err(Some(error)));
+            }
+            if answered.is_none()
+                && let Poll::Ready(answer) = answer.as_mut().poll(context)
+            {
+                answered = Some(answer.map_err(Some));
+            }
+            match self.ahead.borrow().is_empty().then(|| answered.take()).flatten() {
+                Some(answer) => Poll::Ready(answer),
+                None => Poll::Pending,
+            }
+        };
         let turning = poll_fn(|context| {
-            if let Poll::Ready(answer) = answer.as_mut().poll(context) {
-                return Poll::Ready(answer.map_err(Some));
+            if let Poll::Ready(answer) = look(context) {
+                return Poll::Ready(answer);
             }
             if let Poll::Ready(gone) = link.as_mut().poll(context) {
                 // What has come before the end may still answer.
                 self.spoil();
-                if let Poll::Ready(answer) = answer.as_mut().poll(context) {
-                    return Poll::Ready(answer.map_err(Some));
+                if let Poll::Ready(answer) = look(context) {
+                    return Poll::Ready(answer);
                 }
                 return Poll::Ready(Err(gone.err()));
             }
@@ -221,6 +297,33 @@ impl Connection {
             }
         })
     }
+
+    /// Moves on what goes ahead. All of it is asked, so that all of it goes out; the first that failed is why the others did.
+    fn poll_ahead(&self, context: &mut Context) -> Result<(), tokio_postgres::Error> {
+        let mut ahead = self.ahead.borrow_mut();
+        let mut outcome = Ok(());
+        ahead.retain_mut(|running| match running.as_mut().poll(context) {
+            Poll::Ready(done) => {
+                if outcome.is_ok() {
+                    outcome = done;
+                }
+                false
+            }
+            Poll::Pending => true,
+        });
+        if outcome.is_err() {
+            // Whoever asked the others hears of the failure, and nobody waits for them.
+            ahead.clear();
+        }
+        outcome
+    }
+}
+
+/// Waits for the end of a statement's rows, of which there are none.
+async fn finish(rows: RowStream) -> Result<(), tokio_postgres::Error> {
+    let mut rows = pin!(rows);
+    while rows.try_next().await?.is_some() {}
+    Ok(())
 }
 
 /// What has come of a journey. There is no error where the other side has gone without a word.
@@ -267,7 +370,7 @@ fn key(sql: &str, values: &[Value]) -> String {
             Some(Owned::Id(_)) => 'c',
             Some(Owned::Moment(_)) => 'd',
             Some(Owned::Json(_)) => 'e',
-            Some(Owned::Text(_) | Owned::List(_)) | None => 'f',
+            Some(_) | None => 'f',
         },
     }));
     key

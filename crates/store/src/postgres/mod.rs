@@ -72,6 +72,11 @@ pub trait Keep: Send + Sync + 'static {
     /// What is left of it.
     fn residue(&self, space: SpaceId) -> Result<Vec<String>>;
 
+    /// What it has here and cannot have in another layout.
+    fn only_here(&self, _space: SpaceId) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     /// Where it is, for the operator's eyes.
     fn whereabouts(&self, space: SpaceId) -> String;
 }
@@ -129,6 +134,13 @@ impl<K: Keep> Layout for Kept<K> {
         }
     }
 
+    fn leave(&self, space: SpaceId, patience: Duration) {
+        self.stays.leave(space, patience);
+        if K::OWN_DOOR {
+            self.pool.close(self.keep.door(space));
+        }
+    }
+
     fn destroy(&self, space: SpaceId) -> Result<Destroyed> {
         self.keep.destroy(space)
     }
@@ -136,6 +148,10 @@ impl<K: Keep> Layout for Kept<K> {
     fn residue(&self, space: SpaceId) -> Vec<String> {
         // Where it cannot be looked, something may be left.
         self.keep.residue(space).unwrap_or_else(|_| vec![self.keep.whereabouts(space)])
+    }
+
+    fn only_here(&self, space: SpaceId) -> Result<Vec<String>> {
+        self.keep.only_here(space)
     }
 
     fn whereabouts(&self, space: SpaceId) -> String {

@@ -38,7 +38,7 @@ impl Parameter<'_> {
                 Some(Owned::Id(_)) => Type::UUID_ARRAY,
                 Some(Owned::Moment(_)) => Type::TIMESTAMPTZ_ARRAY,
                 Some(Owned::Json(_)) => Type::JSONB_ARRAY,
-                Some(Owned::Text(_) | Owned::List(_)) | None => Type::TEXT_ARRAY,
+                Some(_) | None => Type::TEXT_ARRAY,
             },
         }
     }
@@ -65,6 +65,29 @@ impl ToSql for Parameter<'_> {
             }
         }
         Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+/// A value that goes in later, when whoever has it now may be gone.
+#[derive(Debug)]
+pub struct Kept(pub Owned);
+
+impl Kept {
+    /// Its type.
+    pub fn kind(&self) -> Type {
+        Parameter(self.0.borrow()).kind()
+    }
+}
+
+impl ToSql for Kept {
+    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Source> {
+        Parameter(self.0.borrow()).to_sql(kind, out)
     }
 
     fn accepts(_: &Type) -> bool {

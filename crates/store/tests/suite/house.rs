@@ -322,7 +322,7 @@ impl User<'_> {
 
     /// The file of this user's space.
     pub fn file(&self) -> PathBuf {
-        self.process.store.spaces.whereabouts(&self.process.operator(), self.space()).into()
+        self.process.store.spaces.whereabouts(&self.process.operator(), &self.standing().space.unwrap()).unwrap().into()
     }
 
     /// The file of this user's key.

@@ -69,6 +69,7 @@ mod house;
 mod kill;
 mod machine;
 mod memories;
+mod moves;
 mod pool;
 mod relationships;
 mod runs;

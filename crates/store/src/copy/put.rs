@@ -1,0 +1,118 @@
+//! Putting a copy into a space that has nothing in it, in one transaction that the caller commits.
+
+use locule_core::{Error, Result};
+
+use super::tables::{HISTORY, MEMORIES, Table};
+use super::{Cell, Cells, Head, Piece, is_creation};
+use crate::state::{self, State};
+use crate::tx::{Tx, Value};
+
+/// How many values one statement takes at most: fewer than any database bears.
+const VALUES: usize = 1_000;
+
+/// A copy being put.
+pub struct Put<'a> {
+    tx: &'a dyn Tx,
+    state: Option<State>,
+    /// How many lines of the history are made here, before those that are put.
+    creations: i64,
+    lines: i64,
+}
+
+impl<'a> Put<'a> {
+    /// Into the space of this transaction.
+    pub fn new(tx: &'a dyn Tx) -> Self {
+        Put { tx, state: None, creations: 0, lines: 0 }
+    }
+
+    /// Puts the next piece.
+    pub fn piece(&mut self, piece: &Piece) -> Result<()> {
+        match piece {
+            Piece::Head(Head { state, creations_left_out }) => {
+                self.state = Some(state.clone());
+                if self.tx.dialect().keeps_creations() {
+                    self.creations = *creations_left_out as i64;
+                    self.lines = self.creations;
+                }
+                Ok(())
+            }
+            Piece::Rows(table, rows) if **table == HISTORY => self.history(rows),
+            Piece::Rows(table, rows) => {
+                insert(self.tx, table, rows)?;
+                if **table == MEMORIES { self.words(rows) } else { Ok(()) }
+            }
+        }
+    }
+
+    /// Ends it: the space's state is that of the copy, which is given back.
+    pub fn finish(self) -> Result<State> {
+        let state = self.state.ok_or_else(|| crate::error::corrupt("a copy without a head"))?;
+        if self.creations > 0 {
+            self.tx.execute(CREATIONS, &[])?;
+        }
+        state::write(self.tx, &state)?;
+        Ok(state)
+    }
+
+    /// Lines are numbered here, since not every layout keeps the same.
+    fn history(&mut self, rows: &[Cells]) -> Result<()> {
+        let keeps_creations = self.tx.dialect().keeps_creations();
+        let mut lines = Vec::with_capacity(rows.len());
+        for row in rows.iter().filter(|row| keeps_creations || !is_creation(row)) {
+            self.lines += 1;
+            let mut line = row.clone();
+            line[0] = Cell::Integer(self.lines);
+            lines.push(line);
+        }
+        insert(self.tx, &HISTORY, &lines)
+    }
+
+    fn words(&self, rows: &[Cells]) -> Result<()> {
+        if !self.tx.dialect().keeps_words() {
+            return Ok(());
+        }
+        for row in rows {
+            let (Some(Cell::Integer(number)), Some(Cell::Text(memory))) = (row.first(), row.get(2)) else {
+                return Err(Error::internal("a memory without number or text"));
+            };
+            self.tx.dialect().words_insert(self.tx, *number, memory)?;
+        }
+        Ok(())
+    }
+}
+
+/// That each memory was added, as it can be told from what is there: what its first change changed, or what it says.
+const CREATIONS: &str =
+    "INSERT INTO memory_history (number, memory_id, operation, old_value, new_value, created_at, timestamp)
+     SELECT row_number() OVER (ORDER BY created_at, memory_id), memory_id, 'create', NULL, new_value, created_at, created_at
+     FROM (SELECT memories.id AS memory_id, memories.created_at,
+                  coalesce((SELECT changes.old_value FROM memory_history AS changes
+                            WHERE changes.memory_id = memories.id AND changes.operation = 'update'
+                            ORDER BY changes.number LIMIT 1), jsonb_build_object('memory', memories.memory)) AS new_value
+           FROM memories
+           UNION ALL
+           SELECT deleted.memory_id, min(deleted.created_at), NULL FROM memory_history AS deleted
+           WHERE deleted.operation IN ('update', 'delete')
+               AND NOT EXISTS (SELECT 1 FROM memories WHERE memories.id = deleted.memory_id)
+           GROUP BY deleted.memory_id) AS added";
+
+/// Inserts rows, as many in a statement as it takes.
+pub fn insert(tx: &dyn Tx, table: &Table, rows: &[Cells]) -> Result<()> {
+    let width = table.columns.len();
+    for some in rows.chunks((VALUES / width).max(1)) {
+        let names: Vec<_> = table.columns.iter().map(|column| column.name).collect();
+        let places: Vec<_> = (0..some.len()).map(|row| places(row * width, width)).collect();
+        let sql = format!("INSERT INTO {} ({}) VALUES {}", table.name, names.join(", "), places.join(", "));
+        let values: Vec<Value> = some.iter().flatten().map(Cell::value).collect();
+        if values.len() != some.len() * width {
+            return Err(crate::error::corrupt("a copy of a row of another width"));
+        }
+        tx.execute(&sql, &values)?;
+    }
+    Ok(())
+}
+
+fn places(before: usize, width: usize) -> String {
+    let places: Vec<_> = (1..=width).map(|place| format!("${}", before + place)).collect();
+    format!("({})", places.join(", "))
+}
