@@ -11,6 +11,7 @@ use locule_core::{Error, Result};
 use super::connection::Connection;
 use super::dialect::Postgres;
 use super::value::Columns;
+use crate::error::silent;
 use crate::group::Bearer;
 use crate::tx::{Dialect, Row, Tx, Value};
 
@@ -136,6 +137,9 @@ impl<C: Deref<Target = Connection> + Send> Bearer for Apart<C> {
     fn begin(&self) -> Result<()> {
         self.ahead.take();
         self.failed.set(false);
+        if self.connection.is_stale() {
+            return Err(silent());
+        }
         self.open.set(true);
         self.connection.batch_and(WRITE, &[(LOCK, &[])]).map(drop)
     }

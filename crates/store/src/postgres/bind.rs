@@ -6,8 +6,9 @@
 use std::cell::{Cell, RefCell};
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Instant;
 
-use locule_core::{Code, Error, Result};
+use locule_core::{Error, Result};
 use tokio_postgres::Row as Answer;
 
 use super::connection::{Asked, Connection};
@@ -18,6 +19,7 @@ use super::turns::Turn;
 use super::value::Columns;
 use crate::content::Seal;
 use crate::error::corrupt;
+use crate::group::was_dead;
 use crate::state;
 use crate::tx::{Dialect, Row, Tx, Value};
 
@@ -69,10 +71,16 @@ enum Kind {
 }
 
 impl Kind {
+    /// Nobody waits for ever for whoever is not heard of any more: not the server for us, nor we for another that writes.
     fn begin(self) -> &'static str {
         match self {
-            Kind::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-            Kind::Write => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+            Kind::Read => {
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL idle_in_transaction_session_timeout = '10s'"
+            }
+            Kind::Write => {
+                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL idle_in_transaction_session_timeout = '10s'; \
+                 SET LOCAL lock_timeout = '5s'"
+            }
         }
     }
 
@@ -130,9 +138,10 @@ impl<Door: Hash + Eq + Copy> Bound<Door> {
             _turn: turn,
             _stay: stay,
         };
+        let asked = Instant::now();
         match bound.start() {
             // The connection may have died while nobody used it. Nothing was done yet: a new one may try.
-            Err(error) if error.code() == Code::BackendUnavailable => {
+            Err(error) if was_dead(&error, asked) => {
                 bound.connection = pool.lend_fresh(door)?;
                 bound.start()?;
             }

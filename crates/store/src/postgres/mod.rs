@@ -11,6 +11,7 @@ pub mod dialect;
 mod keeper;
 mod migrate;
 pub(crate) mod pool;
+pub(crate) mod pulse;
 mod refuse;
 mod rls;
 mod schema;
