@@ -47,6 +47,11 @@ pub trait Directory: Send + Sync {
     /// The key with this id.
     fn key(&self, id: &KeyId) -> Result<Option<KeyRecord>>;
 
+    /// Whether it answers without anybody else being waited for: from this machine, and not over a network.
+    fn is_near(&self) -> bool {
+        true
+    }
+
     /// Writes one entry into the installation's chain and returns when it is durable.
     fn record(&self, entry: SystemEntry) -> Result<()>;
 }

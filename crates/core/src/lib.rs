@@ -13,12 +13,14 @@
 pub mod audit;
 pub mod auth;
 pub mod clock;
+pub mod deadline;
 pub mod directory;
 mod error;
 pub mod filter;
 mod gate;
 pub mod id;
 pub mod limit;
+mod matching;
 pub mod memory;
 mod place;
 pub mod policy;

@@ -58,6 +58,7 @@ pub use export::{EXPORT_FORMAT, Exported, ExportedRelationship, ImportSummary, I
 pub use locule_core::audit::{Entry, SystemEntry};
 pub use locule_core::auth::{self, Principal};
 pub use locule_core::clock::{self, Sources};
+pub use locule_core::deadline;
 pub use locule_core::filter::{self, Filter};
 pub use locule_core::id::{self, Identity, Issuer, MemoryId, RelationshipId, Subject};
 pub use locule_core::memory::{
@@ -145,6 +146,11 @@ impl Engine {
     /// Who holds this credential: a user's token or an API key.
     pub fn authenticate(&self, credential: &str) -> Result<Principal> {
         self.authenticator.authenticate(credential)
+    }
+
+    /// Whether [`authenticate`](Engine::authenticate) waits for nobody, and may be called where others would wait with it.
+    pub fn authenticates_at_once(&self, credential: &str) -> bool {
+        self.authenticator.is_at_once(credential)
     }
 
     /// The model that embeds texts here.

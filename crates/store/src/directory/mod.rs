@@ -222,6 +222,11 @@ impl locule_core::directory::Directory for Directory {
         self.find_key(id)
     }
 
+    fn is_near(&self) -> bool {
+        // The one in a file has no owners of rows.
+        self.home.default_issuer().is_none()
+    }
+
     fn record(&self, entry: SystemEntry) -> Result<()> {
         self.append(entry)
     }

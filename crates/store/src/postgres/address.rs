@@ -11,8 +11,10 @@ use postgres_openssl::MakeTlsConnector;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode};
 
-/// How long a connection to one host may take to come about. A host that has frozen accepts and then says nothing.
-pub(super) const CONNECT: Duration = Duration::from_secs(2);
+use super::pulse::Pulse;
+
+/// How long it may take until a host accepts a connection.
+const CONNECT: Duration = Duration::from_secs(2);
 
 /// After how long silence on a connection is looked into by the system, and given up.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -35,6 +37,8 @@ pub struct Address {
     authority: Option<PathBuf>,
     /// Which of several hosts was the right one last: the others are most likely not.
     last: Arc<AtomicUsize>,
+    /// Shared by all that was made from one address: it is one server, whoever signs in to what in it.
+    pulse: Arc<Pulse>,
 }
 
 /// One of an address's hosts.
@@ -128,7 +132,7 @@ impl Address {
         if config.get_hosts().is_empty() {
             return Err(refuse("it names no host".to_owned()));
         }
-        Ok(Address { config: habits(config), verify, authority, last: Arc::default() })
+        Ok(Address { config: habits(config), verify, authority, last: Arc::default(), pulse: Arc::new(Pulse::new()) })
     }
 
     /// The user that the URL names.
@@ -207,6 +211,10 @@ impl Address {
         let port = |index: usize| *ports.get(index).or(ports.first()).unwrap_or(&5432);
         let hosts: Vec<_> = hosts.enumerate().map(|(index, host)| format!("{host}:{}", port(index))).collect();
         format!("{}/{}", hosts.join(","), self.database().unwrap_or_default())
+    }
+
+    pub(crate) fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
     }
 
     pub(super) fn tls(&self) -> Result<MakeTlsConnector> {

@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::error::Error as _;
 use std::future::{Future, poll_fn};
 use std::num::NonZeroUsize;
 use std::pin::{Pin, pin};
@@ -15,15 +16,17 @@ use futures_util::future::{try_join, try_join_all};
 use locule_core::{Code, Error, Result};
 use lru::LruCache;
 use tokio::runtime::Runtime;
+use tokio::time::error::Elapsed;
 use tokio_postgres::{Client, RowStream, Statement};
 
-use super::address::{Address, CONNECT, Pooler};
+use super::address::{Address, Pooler};
+use super::pulse::{Journey, Pulse};
 use super::value::{Columns, Kept, Parameter};
 use crate::error::{of_postgres, silent};
 use crate::tx::{Owned, Row, Value};
 
-/// How long an answer, or the next part of one, is waited for. Below the usual deadline of a request, so that a database
-/// which has frozen is an error with a name and not a request that ran out of time.
+/// How long an answer, or the next part of one, is waited for, if the work has not to be done sooner. Below the usual deadline
+/// of a request, so that a database which has frozen is an error with a name and not a request that ran out of time.
 const PATIENCE: Duration = Duration::from_secs(8);
 
 /// How many statements a connection keeps prepared.
@@ -41,6 +44,9 @@ pub struct Connection {
     statements: RefCell<LruCache<String, Statement>>,
     spoiled: Cell<bool>,
     patience: Duration,
+    pulse: Arc<Pulse>,
+    /// How many silences there had been when it was opened.
+    silences: u64,
 }
 
 type Link = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send>>;
@@ -55,17 +61,23 @@ impl Connection {
     pub fn open(address: &Address, pooler: Pooler) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal)?;
         let tls = address.tls()?;
+        let pulse = address.pulse().clone();
+        let silences = pulse.silences();
+        let journey = pulse.journey()?;
         // One by one, and not all in one call: that would wait for ever behind a host that accepts and says nothing.
-        let mut opened = Err(silent());
-        for host in address.hosts() {
-            let opening = async { tokio::time::timeout(CONNECT, host.config.connect(tls.clone())).await };
-            opened = runtime.block_on(opening).map_err(|_| silent()).and_then(|opened| opened.map_err(of_postgres));
-            if opened.is_ok() {
+        let mut opened = Ok(Err(None));
+        let hosts = address.hosts();
+        let share = PATIENCE / hosts.len().max(1) as u32;
+        for host in hosts {
+            let patience = journey.patience(share);
+            let opening = async { tokio::time::timeout(patience, host.config.connect(tls.clone())).await };
+            opened = runtime.block_on(opening).map(|opened| opened.map_err(Some));
+            if matches!(opened, Ok(Ok(_))) {
                 host.remember();
                 break;
             }
         }
-        let (client, link) = opened?;
+        let (client, link) = ended(journey, opened)?;
         Ok(Connection {
             runtime,
             client: Arc::new(client),
@@ -75,6 +87,8 @@ impl Connection {
             statements: RefCell::new(LruCache::new(STATEMENTS)),
             spoiled: Cell::new(false),
             patience: PATIENCE,
+            pulse,
+            silences,
         })
     }
 
@@ -129,10 +143,11 @@ impl Connection {
         self.ahead.borrow_mut().push_back(Box::pin(async move { client.batch_execute(&sql).await }));
         let mut link = self.link.borrow_mut();
         let sending = poll_fn(|context| {
-            let failed = self.poll_ahead(context).and_then(|()| match link.as_mut().poll(context) {
-                Poll::Ready(ended) => Err(ended.err().map_or_else(silent, of_postgres)),
-                Poll::Pending => Ok(()),
-            });
+            let failed =
+                self.poll_ahead(context).map_err(of_postgres).and_then(|()| match link.as_mut().poll(context) {
+                    Poll::Ready(ended) => Err(ended.err().map_or_else(silent, of_postgres)),
+                    Poll::Pending => Ok(()),
+                });
             Poll::Ready(failed)
         });
         self.runtime.block_on(sending).inspect_err(|_| self.spoil())
@@ -142,10 +157,20 @@ impl Connection {
     ///
     /// `each` asks nothing on this connection: the answer would stand behind the rows that it has not yet taken.
     pub fn query(&self, sql: &str, values: &[Value], each: &mut dyn FnMut(&dyn Row) -> Result<()>) -> Result<()> {
+        self.query_rows(sql, values, &mut |row| each(&Columns::of(row)))
+    }
+
+    /// The same with rows as they come.
+    pub fn query_rows(
+        &self,
+        sql: &str,
+        values: &[Value],
+        each: &mut dyn FnMut(&tokio_postgres::Row) -> Result<()>,
+    ) -> Result<()> {
         let rows = self.wait(self.ask(sql, values))?;
         let mut rows = pin!(rows);
         while let Some(row) = self.wait(rows.try_next())? {
-            each(&Columns(&row))?;
+            each(&row)?;
         }
         Ok(())
     }
@@ -202,6 +227,12 @@ impl Connection {
         self.spoiled.set(true);
     }
 
+    /// Whether the server has been silent since it was opened. It may still be good; or nobody is at its other end any more, and
+    /// it would be a long wait to find out.
+    pub fn is_stale(&self) -> bool {
+        self.pulse.silences() != self.silences
+    }
+
     /// Whether a statement can go out without being prepared first.
     fn is_ready(&self, (sql, values): &Asked) -> bool {
         self.pooler == Pooler::Transaction || self.statements.borrow().contains(&key(sql, values))
@@ -236,18 +267,20 @@ impl Connection {
         if self.is_spoiled() {
             return Err(silent());
         }
+        let journey = self.pulse.journey()?;
+        let patience = journey.patience(self.patience);
         let mut answer = pin!(answer);
         let mut answered = None;
         let mut link = self.link.borrow_mut();
         let mut look = |context: &mut Context| {
             // In this order: who is asked first goes out first.
             if let Err(error) = self.poll_ahead(context) {
-                return Poll::Ready(Err(error));
+                return Poll::Ready(Err(Some(error)));
             }
             if answered.is_none()
                 && let Poll::Ready(answer) = answer.as_mut().poll(context)
             {
-                answered = Some(answer.map_err(of_postgres));
+                answered = Some(answer.map_err(Some));
             }
             match self.ahead.borrow().is_empty().then(|| answered.take()).flatten() {
                 Some(answer) => Poll::Ready(answer),
@@ -258,19 +291,19 @@ impl Connection {
             if let Poll::Ready(answer) = look(context) {
                 return Poll::Ready(answer);
             }
-            if let Poll::Ready(ended) = link.as_mut().poll(context) {
+            if let Poll::Ready(gone) = link.as_mut().poll(context) {
                 // What has come before the end may still answer.
                 self.spoil();
                 if let Poll::Ready(answer) = look(context) {
                     return Poll::Ready(answer);
                 }
-                return Poll::Ready(Err(ended.err().map_or_else(silent, of_postgres)));
+                return Poll::Ready(Err(gone.err()));
             }
             // The link may have moved what the answer waited for; it wakes us if so.
             Poll::Pending
         });
-        let answer = self.runtime.block_on(async { tokio::time::timeout(self.patience, turning).await });
-        answer.unwrap_or_else(|_| Err(silent())).inspect_err(|error| {
+        let answer = self.runtime.block_on(async { tokio::time::timeout(patience, turning).await });
+        ended(journey, answer).inspect_err(|error| {
             if matches!(error.code(), Code::BackendUnavailable) {
                 self.spoil();
             }
@@ -278,7 +311,7 @@ impl Connection {
     }
 
     /// Moves on what goes ahead. All of it is asked, so that all of it goes out; the first that failed is why the others did.
-    fn poll_ahead(&self, context: &mut Context) -> Result<()> {
+    fn poll_ahead(&self, context: &mut Context) -> Result<(), tokio_postgres::Error> {
         let mut ahead = self.ahead.borrow_mut();
         let mut outcome = Ok(());
         ahead.retain_mut(|running| match running.as_mut().poll(context) {
@@ -294,7 +327,7 @@ impl Connection {
             // Whoever asked the others hears of the failure, and nobody waits for them.
             ahead.clear();
         }
-        outcome.map_err(of_postgres)
+        outcome
     }
 }
 
@@ -303,6 +336,30 @@ async fn finish(rows: RowStream) -> Result<(), tokio_postgres::Error> {
     let mut rows = pin!(rows);
     while rows.try_next().await?.is_some() {}
     Ok(())
+}
+
+/// What has come of a journey. There is no error where the other side has gone without a word.
+fn ended<T>(journey: Journey, answer: Result<Result<T, Option<tokio_postgres::Error>>, Elapsed>) -> Result<T> {
+    match answer {
+        Err(_) => {
+            journey.in_vain();
+            Err(silent())
+        }
+        Ok(Err(Some(error))) if is_timeout(&error) => {
+            journey.in_vain();
+            Err(of_postgres(error))
+        }
+        Ok(answer) => {
+            journey.answered();
+            answer.map_err(|error| error.map_or_else(silent, of_postgres))
+        }
+    }
+}
+
+/// Whether the system has given up, and nobody has refused.
+fn is_timeout(error: &tokio_postgres::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::TimedOut)
 }
 
 /// What a statement is kept under: the same words with values of other types are another statement.

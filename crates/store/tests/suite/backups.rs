@@ -13,7 +13,7 @@ use locule_store::Options;
 use locule_store::archive::{Backup, Lock, Outcome, Restore, Taken};
 
 use crate::house::{Process, code, identity, traces};
-use crate::moves::{DATABASE, FILE, Ground, RLS, SCHEMA, Where, assert_same, deleted, populate, seen};
+use crate::moves::{DATABASE, FILE, Ground, RLS, SCHEMA, SEALED, Where, assert_same, deleted, populate, seen};
 
 #[expect(clippy::disallowed_methods, reason = "a gate for a directory that a restore has opened")]
 fn right(directory: &std::sync::Arc<locule_store::directory::Directory>, identity: Identity) -> Result<Move> {
@@ -119,6 +119,16 @@ fn from_rows_into_files() {
 }
 
 #[test]
+fn from_sealed_rows_into_files() {
+    everything_comes_back(SEALED, FILE);
+}
+
+#[test]
+fn from_files_into_sealed_rows() {
+    everything_comes_back(FILE, SEALED);
+}
+
+#[test]
 fn from_schemas_into_databases() {
     everything_comes_back(SCHEMA, DATABASE);
 }
@@ -173,7 +183,7 @@ fn who_was_erased_since_stays_erased() {
 
 #[test]
 fn what_is_there_is_replaced_when_it_is_said_and_its_trail_goes_on() {
-    for place in [FILE, RLS, SCHEMA, DATABASE] {
+    for place in [FILE, RLS, SCHEMA, DATABASE, SEALED] {
         let ground = Ground::new();
         let process = ground.open(place);
         populate(&process, &ground.clock);

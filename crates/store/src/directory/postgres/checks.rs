@@ -1,13 +1,18 @@
 //! Whether anything has changed: one question to the database serves all who ask it at the same time.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use locule_core::{Error, Result};
+use locule_core::{Error, Result, deadline};
 
+use crate::error::silent;
 use crate::group::again;
 
 /// What the directory is marked with, as long as no answer changes. One it had before is never had again.
 pub type Mark = [u8; 16];
+
+/// How long somebody waits for a look that is under way, if the work has not to be done sooner. A look gives up by itself.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The looks at the mark, one after the other.
 pub struct Checks {
@@ -45,7 +50,12 @@ impl Checks {
                 };
             }
             if state.ended < state.begun {
-                state = self.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
+                let waited = self.ended.wait_timeout(state, deadline::rest(PATIENCE));
+                let (again, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+                if waited.timed_out() {
+                    return Err(silent());
+                }
+                state = again;
                 continue;
             }
             state.begun += 1;

@@ -23,6 +23,7 @@ use crate::group::{Group, Job, was_dead};
 use crate::postgres::apart::Apart;
 use crate::postgres::connection::Connection;
 use crate::postgres::pool::{Lent, Pool};
+use crate::postgres::pulse::Pulse;
 use crate::postgres::server::{Login, Server};
 use crate::postgres::{Address, Pooler};
 use crate::tx::Tx;
@@ -33,6 +34,7 @@ const READERS: usize = 8;
 /// The tables.
 pub struct Tables {
     readers: Pool<()>,
+    pulse: Arc<Pulse>,
     writer: Group<Apart<Box<Connection>>>,
     checks: Checks,
     known: Mutex<Known>,
@@ -54,6 +56,7 @@ impl Tables {
         let role = server.role(Login::Directory.word());
         let address = server.address().login(&role, &server.password(&role));
         let tables = Tables {
+            pulse: address.pulse().clone(),
             readers: Pool::new(READERS, {
                 let address = address.clone();
                 Box::new(move |()| Connection::open(&address, Pooler::Transaction))
@@ -125,7 +128,7 @@ fn checks(address: Address, pooler: Pooler) -> Checks {
     Checks::new(Box::new(move || {
         // One looks at a time: nobody waits here. Taken out while it is in use, so that after a failure there is a new one.
         let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kept) = held.take() {
+        if let Some(kept) = held.take().filter(|kept| !kept.is_stale()) {
             let asked = Instant::now();
             match look(&kept) {
                 Err(error) if was_dead(&error, asked) => drop(kept),
@@ -149,10 +152,13 @@ impl Home for Tables {
     }
 
     fn write(&self, job: Job) -> Result<()> {
+        self.pulse.check()?;
         self.writer.run(job)
     }
 
     fn ask(&self, question: &mut dyn Question) -> Result<()> {
+        // They would wait for the one that looks, and it waits for a server that is silent.
+        self.pulse.check()?;
         let (look, mark) = self.checks.fresh()?;
         let mark = {
             let mut known = self.known();
