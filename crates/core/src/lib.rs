@@ -20,6 +20,7 @@ pub mod filter;
 mod gate;
 pub mod id;
 pub mod limit;
+mod matching;
 pub mod memory;
 mod place;
 pub mod policy;

@@ -3,6 +3,7 @@
 //! [`open`] is the way in. What it gives opens a space for a [`Scope`](locule_core::Scope) and for nothing else; below
 //! that point no signature, no statement and no cache key carries a user.
 
+mod content;
 mod copy;
 pub mod directory;
 mod error;
@@ -77,6 +78,8 @@ pub struct Postgres {
     pub prefix: postgres::Prefix,
     /// How many connections at most.
     pub connections_max: usize,
+    /// Whether the content of spaces made from now on is sealed, so that the database cannot read it.
+    pub sealed: bool,
 }
 
 /// How a PostgreSQL keeps spaces apart.
@@ -183,7 +186,9 @@ fn open_even_retired(options: &Options, sources: Sources) -> Result<Store> {
             postgres::refuse_what_leaks(kept, &server)?;
             let usual = kept.layout.place()?;
             let directory = Directory::in_postgres(&server, usual, options.issuer.clone(), pseudonym, sources.clone())?;
-            let places = kept.places(&server, &directory)?;
+            let keys = KeyRing::new(directory.clone(), master, sources.clone());
+            let seals = Arc::new(postgres::seals::Seals::new(keys, kept.sealed, sources.clone()));
+            let places = kept.places(&server, &directory, &seals)?;
             (directory, places)
         }
     };
@@ -296,21 +301,32 @@ impl Postgres {
     }
 
     /// Every layout of this database: spaces may be on their way from one to another.
-    fn places(&self, server: &Server, directory: &Arc<Directory>) -> Result<Places> {
+    fn places(
+        &self,
+        server: &Server,
+        directory: &Arc<Directory>,
+        seals: &Arc<postgres::seals::Seals>,
+    ) -> Result<Places> {
         let mut places = HashMap::new();
         for layout in PostgresLayout::ALL {
-            places.insert(layout.place()?, self.layout(layout, server.clone(), directory));
+            places.insert(layout.place()?, self.layout(layout, server.clone(), directory, seals.clone())?);
         }
         Ok(Places::new(self.layout.place()?, places))
     }
 
-    fn layout(&self, layout: PostgresLayout, server: Server, directory: &Arc<Directory>) -> Box<dyn Layout> {
-        let (max, directory) = (self.connections_max, directory.clone());
-        match layout {
-            PostgresLayout::Rls => Box::new(Kept::new(Rows::new(server, directory.clone()), max, directory)),
-            PostgresLayout::Schema => Box::new(Kept::new(Schemas::new(server), max, directory)),
-            PostgresLayout::Database => Box::new(Kept::new(Databases::new(server), max, directory)),
-        }
+    fn layout(
+        &self,
+        layout: PostgresLayout,
+        server: Server,
+        directory: &Arc<Directory>,
+        seals: Arc<postgres::seals::Seals>,
+    ) -> Result<Box<dyn Layout>> {
+        let (max, place, own) = (self.connections_max, layout.place()?, directory.clone());
+        Ok(match layout {
+            PostgresLayout::Rls => Box::new(Kept::new(Rows::new(server, directory.clone()), max, place, own, seals)),
+            PostgresLayout::Schema => Box::new(Kept::new(Schemas::new(server), max, place, own, seals)),
+            PostgresLayout::Database => Box::new(Kept::new(Databases::new(server), max, place, own, seals)),
+        })
     }
 }
 

@@ -9,6 +9,8 @@ use locule_core::Result;
 use locule_core::filter::{Ordering, Test};
 use locule_core::id::{MemoryId, RelationshipId};
 
+use crate::content::Seal;
+
 /// A value that goes into a statement. Each kind is one type in either database, so that a statement can be sent with the
 /// types of its values and need not be prepared first.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -77,6 +79,11 @@ pub trait Row {
     fn json(&self, column: usize) -> Result<&str>;
     /// Texts.
     fn texts(&self, column: usize) -> Result<Vec<String>>;
+
+    /// What opens the content of the row, if it is sealed.
+    fn seal(&self) -> Option<&Seal> {
+        None
+    }
 }
 
 impl dyn Row + '_ {
@@ -131,6 +138,11 @@ pub trait Tx {
 
     /// How this database says what the two say differently.
     fn dialect(&self) -> &'static dyn Dialect;
+
+    /// What seals the content of the space, if it is sealed.
+    fn seal(&self) -> Option<&Seal> {
+        None
+    }
 }
 
 impl dyn Tx + '_ {

@@ -136,6 +136,7 @@ impl Ground {
             pooler: if self.pooled { Pooler::Transaction } else { Pooler::None },
             prefix: Prefix::parse(self.layout.word()).unwrap(),
             connections_max: 4,
+            sealed: false,
         })
     }
 }

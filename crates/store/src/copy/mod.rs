@@ -5,6 +5,7 @@
 
 mod cell;
 pub mod put;
+mod sealed;
 pub mod tables;
 
 use locule_core::Result;
@@ -107,7 +108,10 @@ fn rows_after(tx: &dyn Tx, table: &Table, last: Option<&Cell>) -> Result<Vec<Cel
         values.len()
     );
     tx.all(&sql, &values, |row| {
-        table.columns.iter().enumerate().map(|(place, column)| Cell::read(row, place, column.kind)).collect()
+        let cells = table.columns.iter().enumerate().map(|(place, column)| Cell::read(row, place, column.kind));
+        let mut cells = cells.collect::<Result<Cells>>()?;
+        sealed::open(row, table, &mut cells)?;
+        Ok(cells)
     })
 }
 

@@ -1,9 +1,11 @@
 //! Putting a copy into a space that has nothing in it, in one transaction that the caller commits.
 
+use std::collections::HashMap;
+
 use locule_core::{Error, Result};
 
 use super::tables::{HISTORY, MEMORIES, Table};
-use super::{Cell, Cells, Head, Piece, is_creation};
+use super::{Cell, Cells, Head, Piece, is_creation, rows, sealed};
 use crate::state::{self, State};
 use crate::tx::{Tx, Value};
 
@@ -47,8 +49,10 @@ impl<'a> Put<'a> {
     /// Ends it: the space's state is that of the copy, which is given back.
     pub fn finish(self) -> Result<State> {
         let state = self.state.ok_or_else(|| crate::error::corrupt("a copy without a head"))?;
-        if self.creations > 0 {
-            self.tx.execute(CREATIONS, &[])?;
+        match self.tx.seal() {
+            _ if self.creations == 0 => {}
+            Some(_) => opened_creations(self.tx)?,
+            None => drop(self.tx.execute(CREATIONS, &[])?),
         }
         state::write(self.tx, &state)?;
         Ok(state)
@@ -96,9 +100,56 @@ const CREATIONS: &str =
                AND NOT EXISTS (SELECT 1 FROM memories WHERE memories.id = deleted.memory_id)
            GROUP BY deleted.memory_id) AS added";
 
+/// The same lines where the database cannot read what goes into them.
+fn opened_creations(tx: &dyn Tx) -> Result<()> {
+    let place = |name| HISTORY.position(name).ok_or_else(|| Error::internal("a history without a column"));
+    let (id, operation, old) = (place("memory_id")?, place("operation")?, place("old_value")?);
+    let created = place("created_at")?;
+    // What was there first, by memory: what its first change changed, or else what it says.
+    let mut first: HashMap<[u8; 16], (Cell, Cell)> = HashMap::new();
+    rows(tx, &HISTORY, &mut |lines| {
+        for line in lines {
+            let Cell::Id(memory) = line[id] else { continue };
+            let changed = line[operation] == Cell::Text("update".to_owned());
+            let then = if changed { line[old].clone() } else { Cell::Null };
+            first.entry(memory).or_insert((line[created].clone(), then));
+        }
+        Ok(())
+    })?;
+    rows(tx, &MEMORIES, &mut |memories| {
+        for memory in memories {
+            let (Cell::Id(id), Cell::Text(text), Some(at)) = (&memory[1], &memory[2], MEMORIES.position("created_at"))
+            else {
+                return Err(Error::internal("a memory without id or text"));
+            };
+            let says = Cell::Json(serde_json::json!({ "memory": text }).to_string());
+            first.entry(*id).or_insert((memory[at].clone(), says));
+        }
+        Ok(())
+    })?;
+    let mut lines: Vec<_> = first.into_iter().collect();
+    lines.sort_unstable_by_key(|(id, (created, _))| (moment(created), *id));
+    let lines: Vec<Cells> = (1..)
+        .zip(lines)
+        .map(|(number, (id, (created, then)))| {
+            let operation = Cell::Text("create".to_owned());
+            vec![Cell::Integer(number), Cell::Id(id), operation, Cell::Null, then, created.clone(), created]
+        })
+        .collect();
+    insert(tx, &HISTORY, &lines)
+}
+
+fn moment(cell: &Cell) -> Option<jiff::Timestamp> {
+    match cell {
+        Cell::Moment(at) => Some(*at),
+        _ => None,
+    }
+}
+
 /// Inserts rows, as many in a statement as it takes.
 pub fn insert(tx: &dyn Tx, table: &Table, rows: &[Cells]) -> Result<()> {
     let width = table.columns.len();
+    let rows = sealed::seal(tx, table, rows)?;
     for some in rows.chunks((VALUES / width).max(1)) {
         let names: Vec<_> = table.columns.iter().map(|column| column.name).collect();
         let places: Vec<_> = (0..some.len()).map(|row| places(row * width, width)).collect();

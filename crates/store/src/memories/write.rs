@@ -5,7 +5,9 @@ use locule_core::id::{MemoryId, Tick};
 use locule_core::memory::{Added, Change, Memory, NewMemory, hash};
 use locule_core::{Code, Error, Result};
 
+use super::form::{self, Form};
 use super::{COLUMNS, history, memory, mismatch};
+use crate::content::Place;
 use crate::filter;
 use crate::space::Writer;
 use crate::state::Model;
@@ -106,7 +108,10 @@ impl Writer<'_> {
             self.check_row(&row)?;
             self.tx.run(
                 "UPDATE memory_vectors SET embedding = $1 WHERE number = $2",
-                &[Value::Blob(&row), Value::Integer(number)],
+                &[
+                    Value::Blob(&self.tx.bytes(Place(form::EMBEDDING, &number.to_be_bytes()), &row)),
+                    Value::Integer(number),
+                ],
             )?;
             self.delta.put(number, row);
         }
@@ -128,10 +133,15 @@ impl Writer<'_> {
         let count = match filter {
             None => self.clear()?,
             Some(filter) => {
+                let sieve = self.sieve(Some(filter));
                 let mut sql = Sql::default();
                 sql.push("SELECT ").push(COLUMNS).push(", number FROM memories WHERE ");
-                filter::push(&mut sql, self.tx.dialect(), filter);
-                let doomed = self.tx.all(sql.text(), &sql.values(), |row| Ok((memory(row)?, row.integer(11)?)))?;
+                match sieve.asked {
+                    Some(filter) => filter::push(&mut sql, self.tx.dialect(), filter),
+                    None => drop(sql.push("TRUE")),
+                }
+                let mut doomed = self.tx.all(sql.text(), &sql.values(), |row| Ok((memory(row)?, row.integer(11)?)))?;
+                doomed.retain(|(memory, _)| sieve.passes(memory));
                 for (memory, number) in &doomed {
                     self.remove(*number, memory)?;
                 }
@@ -186,9 +196,15 @@ impl Writer<'_> {
              created_at, updated_at, number FROM memories WHERE hash = $1 AND coalesce(agent_id, '') = $2 \
              AND coalesce(run_id, '') = $3 AND coalesce(app_id, '') = $4";
         let Labels { agent, run, app } = labels;
-        let found = self.tx.first(
+        let tx = &*self.reader.tx;
+        let found = tx.first(
             SAME,
-            &[Value::Text(hash), Value::Text(agent), Value::Text(run), Value::Text(app)],
+            &[
+                Value::Text(&tx.label(form::HASH, hash)),
+                Value::Text(&tx.label(form::AGENT, agent)),
+                Value::Text(&tx.label(form::RUN, run)),
+                Value::Text(&tx.label(form::APP, app)),
+            ],
             |row| Ok((memory(row)?, row.integer(11)?)),
         )?;
         self.unless_expired(found)
@@ -239,8 +255,10 @@ impl Writer<'_> {
 
     fn insert(&mut self, memory: &Memory, row: Vec<u8>) -> Result<()> {
         self.check_row(&row)?;
-        let metadata = json(memory)?;
         let number = self.next_number()?;
+        let tx = &*self.reader.tx;
+        let form = Form::of(tx, memory)?;
+        let [text, agent_id, run_id, app_id, categories, metadata, hash] = form.values();
         self.tx.run(
             "INSERT INTO memories (number, id, memory, agent_id, run_id, app_id, categories, metadata, hash, expiration,
                                    created_at, updated_at)
@@ -248,13 +266,13 @@ impl Writer<'_> {
             &[
                 Value::Integer(number),
                 Value::Id(memory.id.as_bytes()),
-                Value::Text(&memory.memory),
-                Value::text(memory.agent_id.as_deref()),
-                Value::text(memory.run_id.as_deref()),
-                Value::text(memory.app_id.as_deref()),
-                Value::Texts(&memory.categories),
-                Value::Json(&metadata),
-                Value::Text(&memory.hash),
+                text,
+                agent_id,
+                run_id,
+                app_id,
+                categories,
+                metadata,
+                hash,
                 Value::moment(memory.expiration),
                 Value::Moment(memory.created_at),
                 Value::Moment(memory.updated_at),
@@ -263,7 +281,7 @@ impl Writer<'_> {
         self.tx.dialect().words_insert(&*self.reader.tx, number, &memory.memory)?;
         self.tx.run(
             "INSERT INTO memory_vectors (number, embedding) VALUES ($1, $2)",
-            &[Value::Integer(number), Value::Blob(&row)],
+            &[Value::Integer(number), Value::Blob(&tx.bytes(Place(form::EMBEDDING, &number.to_be_bytes()), &row))],
         )?;
         self.put_words(number, &memory.memory);
         history::created(&*self.reader.tx, memory)?;
@@ -296,7 +314,8 @@ impl Writer<'_> {
 
     pub(super) fn write_row(&self, number: i64, old: &Memory, new: &Memory) -> Result<()> {
         let tx = &*self.reader.tx;
-        let metadata = json(new)?;
+        let form = Form::of(tx, new)?;
+        let [text, agent_id, run_id, app_id, categories, metadata, hash] = form.values();
         if old.memory != new.memory {
             tx.dialect().words_remove(tx, number, &old.memory)?;
         }
@@ -304,13 +323,13 @@ impl Writer<'_> {
             "UPDATE memories SET memory = $1, agent_id = $2, run_id = $3, app_id = $4, categories = $5, metadata = $6,
                  hash = $7, expiration = $8, updated_at = $9 WHERE number = $10",
             &[
-                Value::Text(&new.memory),
-                Value::text(new.agent_id.as_deref()),
-                Value::text(new.run_id.as_deref()),
-                Value::text(new.app_id.as_deref()),
-                Value::Texts(&new.categories),
-                Value::Json(&metadata),
-                Value::Text(&new.hash),
+                text,
+                agent_id,
+                run_id,
+                app_id,
+                categories,
+                metadata,
+                hash,
                 Value::moment(new.expiration),
                 Value::Moment(new.updated_at),
                 Value::Integer(number),
@@ -409,8 +428,4 @@ fn size(memory: &Memory) -> u64 {
         serde_json::to_string(&memory.metadata).map_or(0, |text| text.len())
     };
     (memory.memory.len() + metadata) as u64
-}
-
-fn json(memory: &Memory) -> Result<String> {
-    serde_json::to_string(&memory.metadata).map_err(Error::internal)
 }

@@ -13,8 +13,8 @@ use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode};
 
 use super::pulse::Pulse;
 
-/// How long a connection to one host may take to come about. A host that has frozen accepts and then says nothing.
-pub(super) const CONNECT: Duration = Duration::from_secs(2);
+/// How long it may take until a host accepts a connection.
+const CONNECT: Duration = Duration::from_secs(2);
 
 /// After how long silence on a connection is looked into by the system, and given up.
 const SILENCE: Duration = Duration::from_secs(10);

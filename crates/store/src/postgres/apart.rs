@@ -104,7 +104,7 @@ impl<C: Deref<Target = Connection>> Tx for Apart<C> {
         let ahead = self.take_ahead();
         if !ahead.is_empty() {
             let answers = self.noticed(self.connection.batch_and(&ahead, &[(sql, values)]))?;
-            return answers.iter().flatten().try_for_each(|row| each(&Columns(row)));
+            return answers.iter().flatten().try_for_each(|row| each(&Columns::of(row)));
         }
         let mut refused = false;
         let answer = self.connection.query(sql, values, &mut |row| each(row).inspect_err(|_| refused = true));

@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::hash::Hash;
+use std::sync::Arc;
 use std::time::Instant;
 
 use locule_core::{Error, Result};
@@ -16,6 +17,7 @@ use super::pool::{Lent, Pool};
 use super::stays::Stay;
 use super::turns::Turn;
 use super::value::Columns;
+use crate::content::Seal;
 use crate::error::corrupt;
 use crate::group::was_dead;
 use crate::state;
@@ -30,6 +32,8 @@ pub struct Binding {
     pub values: Vec<String>,
     /// What has to come back.
     pub expected: Vec<String>,
+    /// What seals the content of the space's rows.
+    pub seal: Option<Arc<Seal>>,
 }
 
 impl Binding {
@@ -51,7 +55,7 @@ impl Binding {
     /// The transaction is the space's that it was made for, or nobody's.
     fn check(&self, answer: &[Answer]) -> Result<()> {
         let row = answer.first().ok_or_else(|| Error::internal("a transaction was not bound"))?;
-        let same = |(index, text): (usize, &String)| Columns(row).text(index).is_ok_and(|bound| bound == text);
+        let same = |(index, text): (usize, &String)| Columns::of(row).text(index).is_ok_and(|bound| bound == text);
         if row.len() == self.expected.len() && self.expected.iter().enumerate().all(same) {
             return Ok(());
         }
@@ -195,10 +199,12 @@ impl<Door: Hash + Eq + Copy> Tx for Bound<Door> {
         self.touched.set(true);
         let state = self.state.borrow().clone();
         if let Some(state) = state.filter(|_| sql == state::READ) {
-            return each(&Columns(&state));
+            return each(&Columns::of(&state));
         }
         let mut refused = false;
-        let answer = self.connection.query(sql, values, &mut |row| each(row).inspect_err(|_| refused = true));
+        let answer = self.connection.query_rows(sql, values, &mut |row| {
+            each(&Columns { row, seal: self.seal() }).inspect_err(|_| refused = true)
+        });
         // If it was only the reader who had enough, the transaction is as good as before.
         if refused { answer } else { self.noticed(answer) }
     }
@@ -223,6 +229,10 @@ impl<Door: Hash + Eq + Copy> Tx for Bound<Door> {
 
     fn dialect(&self) -> &'static dyn Dialect {
         &Postgres
+    }
+
+    fn seal(&self) -> Option<&Seal> {
+        self.binding.seal.as_deref()
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::runtime::Runtime;
 use tokio::time::error::Elapsed;
 use tokio_postgres::{Client, RowStream, Statement};
 
-use super::address::{Address, CONNECT, Pooler};
+use super::address::{Address, Pooler};
 use super::pulse::{Journey, Pulse};
 use super::value::{Columns, Kept, Parameter};
 use crate::error::{of_postgres, silent};
@@ -66,8 +66,10 @@ impl Connection {
         let tls = address.tls()?;
         // One by one, and not all in one call: that would wait for ever behind a host that accepts and says nothing.
         let mut opened = Ok(Err(None));
-        for host in address.hosts() {
-            let patience = journey.patience(CONNECT);
+        let hosts = address.hosts();
+        let share = PATIENCE / hosts.len().max(1) as u32;
+        for host in hosts {
+            let patience = journey.patience(share);
             let opening = async { tokio::time::timeout(patience, host.config.connect(tls.clone())).await };
             opened = runtime.block_on(opening).map(|opened| opened.map_err(Some));
             if matches!(opened, Ok(Ok(_))) {
@@ -155,10 +157,20 @@ impl Connection {
     ///
     /// `each` asks nothing on this connection: the answer would stand behind the rows that it has not yet taken.
     pub fn query(&self, sql: &str, values: &[Value], each: &mut dyn FnMut(&dyn Row) -> Result<()>) -> Result<()> {
+        self.query_rows(sql, values, &mut |row| each(&Columns::of(row)))
+    }
+
+    /// The same with rows as they come.
+    pub fn query_rows(
+        &self,
+        sql: &str,
+        values: &[Value],
+        each: &mut dyn FnMut(&tokio_postgres::Row) -> Result<()>,
+    ) -> Result<()> {
         let rows = self.wait(self.ask(sql, values))?;
         let mut rows = pin!(rows);
         while let Some(row) = self.wait(rows.try_next())? {
-            each(&Columns(&row))?;
+            each(&row)?;
         }
         Ok(())
     }

@@ -84,6 +84,7 @@ impl Keep for Rows {
             select: BIND,
             values: vec!["public".into(), role.clone(), claims.clone(), owner.clone()],
             expected: vec!["public".into(), role.clone(), claims, owner.clone(), String::new(), owner, role],
+            seal: None,
         })
     }
 

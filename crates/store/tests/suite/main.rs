@@ -25,6 +25,12 @@ macro_rules! for_each_layout {
                 super::$rule(&crate::house::RLS);
             })*
         }
+        mod rls_sealed {
+            $(#[test]
+            fn $rule() {
+                super::$rule(&crate::house::RLS_SEALED);
+            })*
+        }
         mod schema {
             $(#[test]
             fn $rule() {
@@ -73,5 +79,6 @@ mod moves;
 mod pool;
 mod relationships;
 mod runs;
+mod sealed;
 mod search;
 mod transactions;

@@ -22,13 +22,14 @@ use tempfile::TempDir;
 
 use crate::house::{Process, User, child, code, embed, files, identity, model, noon};
 
-/// Where spaces may be: in files, or in PostgreSQL.
-type Where = Option<PostgresLayout>;
+/// Where spaces may be: in files, or in PostgreSQL, where new ones are sealed or not.
+type Where = Option<(PostgresLayout, bool)>;
 
 const FILE: Where = None;
-const RLS: Where = Some(PostgresLayout::Rls);
-const SCHEMA: Where = Some(PostgresLayout::Schema);
-const DATABASE: Where = Some(PostgresLayout::Database);
+const RLS: Where = Some((PostgresLayout::Rls, false));
+const SCHEMA: Where = Some((PostgresLayout::Schema, false));
+const DATABASE: Where = Some((PostgresLayout::Database, false));
+const SEALED: Where = Some((PostgresLayout::Rls, true));
 
 /// A data directory and a database that is set up for every layout.
 pub struct Ground {
@@ -43,13 +44,14 @@ fn cluster() -> &'static Cluster {
     Cluster::shared(Flavour::Debian15)
 }
 
-fn kept(url: &str, layout: PostgresLayout) -> Keeping {
+fn kept(url: &str, (layout, sealed): (PostgresLayout, bool)) -> Keeping {
     Keeping::Postgres(Postgres {
         layout,
         address: Address::parse(url).unwrap().anybody(),
         pooler: Pooler::None,
         prefix: Prefix::parse(PREFIX).unwrap(),
         connections_max: 8,
+        sealed,
     })
 }
 
@@ -69,7 +71,7 @@ impl Ground {
             let place = tempfile::tempdir().unwrap();
             let url = cluster.url_to(original);
             for layout in PostgresLayout::ALL {
-                let options = options(&place.path().join("data"), &url, Some(layout));
+                let options = options(&place.path().join("data"), &url, Some((layout, false)));
                 locule_store::migrate(&options, &Address::parse(&url).unwrap(), None, &Sources::system()).unwrap();
             }
             std::fs::read(place.path().join("data/master.key")).unwrap()
@@ -127,7 +129,7 @@ impl Ground {
                 .map(|(path, _)| path.display().to_string())
                 .collect(),
             // A refusal stands in the history under the name of who was refused, whose space it is not.
-            RLS => {
+            RLS | SEALED => {
                 ["memories", "memory_vectors", "memory_history", "memory_relationships", "space_audit", "space_state"]
                     .into_iter()
                     .filter(|table| {
@@ -139,7 +141,7 @@ impl Ground {
             }
             SCHEMA => lines(&self.psql("SELECT nspname FROM pg_namespace WHERE nspname LIKE 's\\_%'")),
             // Databases belong to the cluster, which other tests use too: those of this directory's spaces are asked after.
-            DATABASE => Vec::new(),
+            Some(_) => Vec::new(),
         }
     }
 }
@@ -303,7 +305,8 @@ fn everything_goes_along(from: Where, to: Where) {
 
     let receipts = move_all(&ground, from, to);
     assert_eq!(receipts.iter().map(|receipt| receipt.memories).collect::<Vec<_>>(), [26, 1, 0, 1]);
-    assert_eq!(receipts[0].key_destroyed, from == FILE);
+    // Where the space stays in one directory its key goes along.
+    assert_eq!(receipts[0].key_destroyed, from == FILE || (from == SEALED && to == FILE));
     assert_eq!(ground.left(from), Vec::<String>::new());
 
     let after = ground.open(to);
@@ -405,6 +408,9 @@ for_each_pair! {
     database_to_file DATABASE FILE,
     database_to_rls DATABASE RLS,
     database_to_schema DATABASE SCHEMA,
+    file_to_sealed FILE SEALED,
+    sealed_to_file SEALED FILE,
+    sealed_to_schema SEALED SCHEMA,
 }
 
 /// The steps at which the one that carries is killed: right after each was taken.
@@ -457,11 +463,15 @@ fn killed_at_any_step_it_is_finished(from: Where, to: Where) {
 }
 
 fn word(place: Where) -> &'static str {
-    place.map_or("file", PostgresLayout::word)
+    match place {
+        None => "file",
+        SEALED => "sealed",
+        Some((layout, _)) => layout.word(),
+    }
 }
 
 fn of_word(word: &str) -> Where {
-    PostgresLayout::ALL.into_iter().find(|layout| layout.word() == word)
+    [FILE, RLS, SCHEMA, DATABASE, SEALED].into_iter().find(|place| self::word(*place) == word).unwrap()
 }
 
 #[test]
