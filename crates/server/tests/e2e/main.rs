@@ -30,6 +30,7 @@ macro_rules! for_each_layout {
 mod chance;
 mod failover;
 mod fair;
+mod faults;
 mod ground;
 mod hostile;
 mod house;

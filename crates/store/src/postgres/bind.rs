@@ -151,6 +151,8 @@ impl<Door: Hash + Eq + Copy> Bound<Door> {
     }
 
     fn start(&self) -> Result<()> {
+        // It may be the second attempt, after one that failed.
+        self.failed.set(false);
         self.touched.set(false);
         self.over.set(false);
         let asked: Asked = (self.kind.state(), &[]);

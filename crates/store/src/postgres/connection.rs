@@ -59,11 +59,11 @@ impl Connection {
     /// Connects.
     #[expect(clippy::disallowed_methods, reason = "the home of connecting")]
     pub fn open(address: &Address, pooler: Pooler) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal)?;
-        let tls = address.tls()?;
         let pulse = address.pulse().clone();
         let silences = pulse.silences();
         let journey = pulse.journey()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal)?;
+        let tls = address.tls()?;
         // One by one, and not all in one call: that would wait for ever behind a host that accepts and says nothing.
         let mut opened = Ok(Err(None));
         let hosts = address.hosts();

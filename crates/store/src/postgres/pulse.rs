@@ -53,10 +53,10 @@ impl Pulse {
     /// Sets out, unless the server is silent and somebody is trying it already.
     pub fn journey(&self) -> Result<Journey<'_>> {
         let mut tries = false;
-        if self.is_silent.load(Ordering::Acquire) {
+        if self.is_silent() {
             let mut silence = self.silence();
             // It may have been heard of by now.
-            tries = self.is_silent.load(Ordering::Acquire);
+            tries = self.is_silent();
             if tries && std::mem::replace(&mut silence.tried, true) {
                 return Err(silent());
             }
@@ -64,9 +64,14 @@ impl Pulse {
         Ok(Journey { pulse: self, began: Instant::now(), tries })
     }
 
+    /// Whether nobody has heard of it for as long as somebody was patient.
+    pub fn is_silent(&self) -> bool {
+        self.is_silent.load(Ordering::Acquire)
+    }
+
     /// Passes unless a journey would not even set out. For those who would otherwise wait in a row behind the one that tries.
     pub fn check(&self) -> Result<()> {
-        if self.is_silent.load(Ordering::Acquire) && self.silence().tried { Err(silent()) } else { Ok(()) }
+        if self.is_silent() && self.silence().tried { Err(silent()) } else { Ok(()) }
     }
 
     /// How many silences there were. A connection that is older than the last one may lead nowhere.

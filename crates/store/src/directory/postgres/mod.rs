@@ -117,6 +117,7 @@ impl Tables {
 /// Looks on a connection that does nothing else. The look is one statement that names its table in full, on one journey.
 fn checks(address: Address, pooler: Pooler) -> Checks {
     let held = Arc::new(Mutex::new(None::<Connection>));
+    let pulse = address.pulse().clone();
     let look = |connection: &Connection| {
         let mut mark = None;
         connection.query("SELECT mark FROM locule.version", &[], &mut |row| {
@@ -125,25 +126,28 @@ fn checks(address: Address, pooler: Pooler) -> Checks {
         })?;
         mark.ok_or_else(|| crate::error::corrupt("the directory has no mark"))
     };
-    Checks::new(Box::new(move || {
-        // One looks at a time: nobody waits here. Taken out while it is in use, so that after a failure there is a new one.
-        let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kept) = held.take().filter(|kept| !kept.is_stale()) {
-            let asked = Instant::now();
-            match look(&kept) {
-                Err(error) if was_dead(&error, asked) => drop(kept),
-                looked => {
-                    let mark = looked?;
-                    *held = Some(kept);
-                    return Ok(mark);
+    Checks::new(
+        Box::new(move || {
+            // One looks at a time: nobody waits here. Taken out while it is in use, so that after a failure there is a new one.
+            let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(kept) = held.take().filter(|kept| !kept.is_stale()) {
+                let asked = Instant::now();
+                match look(&kept) {
+                    Err(error) if was_dead(&error, asked) => drop(kept),
+                    looked => {
+                        let mark = looked?;
+                        *held = Some(kept);
+                        return Ok(mark);
+                    }
                 }
             }
-        }
-        let fresh = Connection::open(&address, pooler)?;
-        let mark = look(&fresh)?;
-        *held = Some(fresh);
-        Ok(mark)
-    }))
+            let fresh = Connection::open(&address, pooler)?;
+            let mark = look(&fresh)?;
+            *held = Some(fresh);
+            Ok(mark)
+        }),
+        Box::new(move || pulse.is_silent()),
+    )
 }
 
 impl Home for Tables {
@@ -157,8 +161,6 @@ impl Home for Tables {
     }
 
     fn ask(&self, question: &mut dyn Question) -> Result<()> {
-        // They would wait for the one that looks, and it waits for a server that is silent.
-        self.pulse.check()?;
         let (look, mark) = self.checks.fresh()?;
         let mark = {
             let mut known = self.known();
