@@ -1,15 +1,16 @@
-# Two commands for newcomers, and two more.
+# Two commands for newcomers, and three more.
 #   make run     builds the server and tries it out: DATA= another data directory, LISTEN= another address,
 #                LAYOUT= rls, schema or database on a throwaway PostgreSQL
 #   make test    proves what the README claims
 #   make bench   measures, beside the neighbours
+#   make failover  kills and freezes the leading node of a replicated PostgreSQL under load (three minutes)
 #   make lint    what a change must pass before review
 
 DATA ?= ./locule-data
 LISTEN ?= 127.0.0.1:7400
 LAYOUT ?= file
 
-.PHONY: run test bench lint
+.PHONY: run test bench failover lint
 .DEFAULT_GOAL := run
 
 run:
@@ -30,6 +31,11 @@ test:
 
 bench:
 	@if [ -f bench/run.sh ]; then bash bench/run.sh; else echo "There is no bench/run.sh in this checkout: nothing is measured."; fi
+
+failover:
+	bash .ci/services --failover
+	timeout --kill-after=10s 20m cargo test --locked -p locule-testbed --test it -- --ignored --nocapture failover
+	timeout --kill-after=10s 20m cargo test --locked -p locule-server --test e2e -- --ignored --nocapture failover
 
 lint:
 	cargo fmt --all --check

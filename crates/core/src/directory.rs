@@ -41,6 +41,12 @@ pub enum State {
     Suspended,
     /// It is being destroyed.
     Erasing,
+    /// It is being carried to another place: it can be looked into, and nothing be changed.
+    Moving,
+    /// It is being carried here, and is not whole yet.
+    Arriving,
+    /// It is in another installation now.
+    Moved,
 }
 
 /// The directory as the gate sees it. Each call is one transaction and sees what every process on the data has done.
@@ -60,6 +66,11 @@ pub trait Directory: Send + Sync {
 
     /// The key with this id.
     fn key(&self, id: &KeyId) -> Result<Option<KeyRecord>>;
+
+    /// Whether it answers without anybody else being waited for: from this machine, and not over a network.
+    fn is_near(&self) -> bool {
+        true
+    }
 
     /// Writes one entry into the installation's chain and returns when it is durable.
     fn record(&self, entry: SystemEntry) -> Result<()>;

@@ -18,6 +18,9 @@ pub enum Code {
     Unauthenticated,
     /// The owner's space was erased and this credential is older than the erasure.
     SpaceErased,
+    // Go elsewhere.
+    /// The space has been moved to another installation.
+    SpaceMoved,
     // Ask for less, or for something else.
     /// The request names somebody else's space.
     NotYourSpace,
@@ -47,6 +50,8 @@ pub enum Code {
     Overloaded,
     /// Another writer holds the space.
     Busy,
+    /// The space is being moved, and takes no changes meanwhile.
+    SpaceMoving,
     /// The request ran out of time.
     Deadline,
     /// The embedding endpoint did not answer as it should.
@@ -74,6 +79,7 @@ impl Code {
         match self {
             Code::Unauthenticated => "unauthenticated",
             Code::SpaceErased => "space_erased",
+            Code::SpaceMoved => "space_moved",
             Code::NotYourSpace => "not_your_space",
             Code::NotAllowed => "not_allowed",
             Code::SpaceSuspended => "space_suspended",
@@ -87,6 +93,7 @@ impl Code {
             Code::RateLimited => "rate_limited",
             Code::Overloaded => "overloaded",
             Code::Busy => "busy",
+            Code::SpaceMoving => "space_moving",
             Code::Deadline => "deadline_exceeded",
             Code::ProviderUnavailable => "provider_unavailable",
             Code::BackendUnavailable => "backend_unavailable",
@@ -103,7 +110,7 @@ impl Code {
     pub const fn retry_after_s(self) -> Option<u32> {
         match self {
             Code::RateLimited | Code::Overloaded | Code::Busy | Code::BackendUnavailable => Some(1),
-            Code::ProviderUnavailable => Some(5),
+            Code::ProviderUnavailable | Code::SpaceMoving => Some(5),
             Code::StorageFull | Code::StorageError | Code::QuotaExceeded => Some(60),
             Code::SpaceCorrupt | Code::KeyUnavailable | Code::SchemaTooNew => Some(300),
             _ => None,
@@ -149,6 +156,19 @@ impl Error {
     /// The one answer to a request that names somebody else, whether that user exists or not.
     pub fn not_your_space() -> Self {
         Error::new(Code::NotYourSpace, "This credential does not open that space. Use `me`, or your own id.")
+    }
+
+    /// The one answer to a change while the space is carried elsewhere.
+    pub fn moving() -> Self {
+        Error::new(
+            Code::SpaceMoving,
+            "This space is being moved. Nothing can be changed until it is. Try again in a moment.",
+        )
+    }
+
+    /// The one answer where a space was and is no more.
+    pub fn moved() -> Self {
+        Error::new(Code::SpaceMoved, "This space has been moved to another installation. Nothing of it is kept here.")
     }
 
     /// A fault of ours; the cause goes to the log.

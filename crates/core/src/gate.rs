@@ -9,7 +9,7 @@ use crate::clock::Sources;
 use crate::directory::{Directory, Known, Standing, State};
 use crate::id::{Identity, Subject, Tag};
 use crate::policy::{Act, allows};
-use crate::scope::{Chamber, Erasure, Operator, Read, Right, Scope, Write};
+use crate::scope::{Chamber, Erasure, Move, Operator, Read, Right, Scope, Write};
 use crate::{Code, Error, Result};
 
 /// Which space a request is about.
@@ -65,7 +65,7 @@ impl Gate {
     pub fn read(&self, principal: &Principal, target: Target, act: Act, request: &Request) -> Result<Scope<Read>> {
         self.on_record(principal, target, act, request, || {
             let identity = authorize(principal, target, act, request)?;
-            let standing = self.standing(principal, &identity)?;
+            let standing = self.standing::<Read>(principal, &identity)?;
             Ok(scope(principal, identity, standing.space, act, request))
         })
     }
@@ -74,7 +74,7 @@ impl Gate {
     pub fn write(&self, principal: &Principal, target: Target, act: Act, request: &Request) -> Result<Scope<Write>> {
         self.on_record(principal, target, act, request, || {
             let identity = authorize(principal, target, act, request)?;
-            let space = match (self.standing(principal, &identity)?.space, self.provision) {
+            let space = match (self.standing::<Write>(principal, &identity)?.space, self.provision) {
                 (Some(space), _) => space,
                 (None, Provision::Auto) => self.directory.provision(&identity)?,
                 (None, Provision::Manual) => {
@@ -92,6 +92,7 @@ impl Gate {
             // A suspended space may be erased, and so may one whose erasure was cut short.
             let standing = self.directory.find(&identity)?;
             check_age(principal, &standing)?;
+            refuse_moving(standing.state)?;
             let origin = origin(principal, &identity, Act::Erase, request);
             Ok(Erasure { identity, origin })
         })
@@ -124,9 +125,12 @@ impl Gate {
 
     /// The right to look into one space for work that no user asked for: an export, a check.
     pub fn system_read(&self, operator: &Operator, identity: Identity, act: Act, reason: &str) -> Result<Scope<Read>> {
-        let space = self.directory.find(&identity)?.space;
+        let standing = self.directory.find(&identity)?;
+        if standing.state == State::Moved {
+            return Err(Error::moved());
+        }
         let origin = self.system_origin(operator, identity, act, reason)?;
-        Ok(Scope { space, origin, right: PhantomData })
+        Ok(Scope { space: standing.space, origin, right: PhantomData })
     }
 
     /// The right to change one space for work that no user asked for: an import, a sweep.
@@ -144,8 +148,16 @@ impl Gate {
 
     /// The right to destroy one space on an operator's word.
     pub fn system_erase(&self, operator: &Operator, identity: Identity, reason: &str) -> Result<Erasure> {
+        refuse_moving(self.directory.find(&identity)?.state)?;
         let origin = self.system_origin(operator, identity.clone(), Act::Erase, reason)?;
         Ok(Erasure { identity, origin })
+    }
+
+    /// The right to carry one space, whole, on an operator's word: to another place, into a backup, or back out of one. It is
+    /// given also for one that is on its way.
+    pub fn system_move(&self, operator: &Operator, identity: Identity, act: Act, reason: &str) -> Result<Move> {
+        let origin = self.system_origin(operator, identity.clone(), act, reason)?;
+        Ok(Move { identity, origin })
     }
 
     /// Puts a refusal on record that happened before there was a principal, and hands the error back.
@@ -172,7 +184,7 @@ impl Gate {
     }
 
     /// How the target stands, if it is open to this credential.
-    fn standing(&self, principal: &Principal, identity: &Identity) -> Result<Standing> {
+    fn standing<R: Right>(&self, principal: &Principal, identity: &Identity) -> Result<Standing> {
         let standing = self.directory.find(identity)?;
         check_age(principal, &standing)?;
         match standing.state {
@@ -181,6 +193,9 @@ impl Gate {
                 Err(Error::new(Code::SpaceSuspended, "An operator has suspended this space. Its data is kept."))
             }
             State::Erasing => Err(Error::new(Code::Busy, "This space is just being erased. Try again in a moment.")),
+            State::Moving if !R::CHANGES => Ok(standing),
+            State::Moving | State::Arriving => Err(Error::moving()),
+            State::Moved => Err(Error::moved()),
         }
     }
 
@@ -268,6 +283,15 @@ fn whose(principal: &Principal, target: Target, request: &Request) -> Result<Ide
             Ok(Identity { issuer: issuer.clone(), subject })
         }
         (Who::Operator, ..) => Err(not_allowed()),
+    }
+}
+
+/// What is on its way is not erased here: what has arrived of it would outlive that.
+fn refuse_moving(state: State) -> Result<()> {
+    match state {
+        State::Moving | State::Arriving => Err(Error::moving()),
+        State::Moved => Err(Error::moved()),
+        State::Open | State::Suspended | State::Erasing => Ok(()),
     }
 }
 

@@ -13,17 +13,21 @@
 pub mod audit;
 pub mod auth;
 pub mod clock;
+pub mod deadline;
 pub mod directory;
 mod error;
 pub mod filter;
 mod gate;
 pub mod id;
 pub mod limit;
+mod matching;
 pub mod memory;
+mod place;
 pub mod policy;
 pub mod relationship;
 mod scope;
 
 pub use error::{Code, Error, Result};
 pub use gate::{Gate, Provision, Request, Target};
-pub use scope::{Chamber, Erasure, Operator, Read, Right, Scope, Write};
+pub use place::Place;
+pub use scope::{Chamber, Erasure, Move, Operator, Read, Right, Scope, Write};

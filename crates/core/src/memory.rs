@@ -264,6 +264,16 @@ pub struct Page {
     pub next: Option<MemoryId>,
 }
 
+impl Page {
+    /// From one more than asked for, if there are so many: that one tells that there is a next page.
+    pub fn cut(mut memories: Vec<Memory>, total: u64, limit: usize) -> Self {
+        let more = memories.len() > limit;
+        memories.truncate(limit);
+        let next = memories.last().filter(|_| more).map(|memory| memory.id);
+        Page { memories, total, next }
+    }
+}
+
 /// What to look for.
 #[derive(Clone, Debug)]
 pub struct SearchQuery {

@@ -33,14 +33,16 @@ pub enum Act {
     Export,
     /// Destroy the space and its key.
     Erase,
+    /// Carry the whole space to another place.
+    Move,
     /// Create, list and suspend users, and read figures over all of them.
     Operate,
 }
 
 impl Act {
     /// All of them.
-    pub const ALL: [Act; 6] =
-        [Act::ReadMemories, Act::WriteMemories, Act::ReadUsage, Act::Export, Act::Erase, Act::Operate];
+    pub const ALL: [Act; 7] =
+        [Act::ReadMemories, Act::WriteMemories, Act::ReadUsage, Act::Export, Act::Erase, Act::Move, Act::Operate];
 
     /// The word for it in the audit trail.
     pub const fn as_str(self) -> &'static str {
@@ -50,6 +52,7 @@ impl Act {
             Act::ReadUsage => "read_usage",
             Act::Export => "export",
             Act::Erase => "erase",
+            Act::Move => "move",
             Act::Operate => "operate",
         }
     }
@@ -58,10 +61,10 @@ impl Act {
 /// Whether a principal in this role may do this.
 pub const fn allows(role: Role, act: Act) -> bool {
     match (role, act) {
-        (Role::Owner | Role::Service, Act::Operate) => false,
+        (Role::Owner | Role::Service, Act::Move | Act::Operate) => false,
         (Role::Owner | Role::Service, _) => true,
         (Role::Reader, Act::ReadMemories | Act::ReadUsage) => true,
-        (Role::Reader, Act::WriteMemories | Act::Export | Act::Erase | Act::Operate) => false,
+        (Role::Reader, Act::WriteMemories | Act::Export | Act::Erase | Act::Move | Act::Operate) => false,
         (Role::Operator, Act::Operate) => true,
         (Role::Operator, _) => false,
     }

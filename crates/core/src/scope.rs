@@ -18,6 +18,7 @@
 
 use std::marker::PhantomData;
 
+use crate::Place;
 use crate::audit::{Actor, Origin};
 use crate::id::{Identity, SpaceId, Tag};
 
@@ -26,7 +27,10 @@ mod sealed {
 }
 
 /// What a scope lets its holder do: [`Read`] or [`Write`], and nobody can add a third.
-pub trait Right: sealed::Sealed + Send + Sync + 'static {}
+pub trait Right: sealed::Sealed + Send + Sync + 'static {
+    /// Whether its holder may change anything.
+    const CHANGES: bool;
+}
 
 /// The right to look.
 #[derive(Debug)]
@@ -37,8 +41,12 @@ pub enum Write {}
 
 impl sealed::Sealed for Read {}
 impl sealed::Sealed for Write {}
-impl Right for Read {}
-impl Right for Write {}
+impl Right for Read {
+    const CHANGES: bool = false;
+}
+impl Right for Write {
+    const CHANGES: bool = true;
+}
 
 /// The right of one verified principal to act on one space.
 #[derive(Debug)]
@@ -59,6 +67,8 @@ pub struct Chamber {
     pub epoch: u64,
     /// Whether anything was ever written: if so, missing files are a fault and not a new user.
     pub born: bool,
+    /// Where it is kept.
+    pub place: Place,
 }
 
 impl<R: Right> Scope<R> {
@@ -87,6 +97,25 @@ impl Erasure {
     }
 
     /// Who erases, for whom, in which request.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+}
+
+/// The right to carry one user's space, whole: to another place, into a backup, or out of one. It opens nothing.
+#[derive(Debug)]
+pub struct Move {
+    pub(crate) identity: Identity,
+    pub(crate) origin: Origin,
+}
+
+impl Move {
+    /// Whose space.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Who moves it, in which request.
     pub fn origin(&self) -> &Origin {
         &self.origin
     }

@@ -10,7 +10,9 @@ use locule_core::id::{Identity, Issuer as IssuerName, Subject};
 use locule_core::{Error, Operator, Request, Result};
 use locule_store::Store;
 
+use crate::backup::Restore;
 use crate::config::Config;
+use crate::moving::Mover;
 use crate::{Engine, keys};
 
 /// What signs and names tokens here.
@@ -68,6 +70,22 @@ impl Engine {
     /// An operator, on the word of the program that embeds this library.
     pub fn trusted_operator(&self, reason: &str, request: &Request) -> Result<Operator> {
         self.gate().operate(&trusted::operator(reason)?, request)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one home of the embedding program's word")]
+impl Mover {
+    /// An operator, on the word of the program that embeds this library.
+    pub fn trusted_operator(&self, reason: &str, request: &Request) -> Result<Operator> {
+        self.gate.operate(&trusted::operator(reason)?, request)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one home of the embedding program's word")]
+impl Restore {
+    /// An operator, on the word of the program that embeds this library.
+    pub fn trusted_operator(&self, reason: &str, request: &Request) -> Result<Operator> {
+        self.gate.operate(&trusted::operator(reason)?, request)
     }
 }
 

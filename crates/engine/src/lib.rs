@@ -34,6 +34,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod backup;
 mod config;
 mod erase;
 mod export;
@@ -41,6 +42,7 @@ mod http;
 mod keys;
 mod memories;
 pub mod model;
+mod moving;
 mod relationships;
 mod runs;
 mod search;
@@ -49,12 +51,14 @@ mod usage;
 
 use std::sync::Arc;
 
+pub use backup::Restore;
 pub use config::{Config, Embedding, Endpoint, Issuing, KeySet};
 pub use erase::Receipt;
 pub use export::{EXPORT_FORMAT, Exported, ExportedRelationship, ImportSummary, Imported};
 pub use locule_core::audit::{self, Entry, SystemEntry};
 pub use locule_core::auth::{self, Principal};
 pub use locule_core::clock::{self, Sources};
+pub use locule_core::deadline;
 pub use locule_core::directory::Known;
 pub use locule_core::filter::{self, Filter};
 pub use locule_core::id::{self, Identity, Issuer, MemoryId, RelationshipId, Subject};
@@ -70,11 +74,14 @@ pub use locule_core::relationship::{
 pub use locule_core::{
     Code, Erasure, Error, Gate, Operator, Provision, Read, Request, Result, Right, Scope, Target, Write, limit,
 };
+pub use locule_store::archive::{About, Backup, Lock, Outcome as RestoreOutcome, Taken};
 pub use locule_store::directory::{Figures, SystemRecord, UserRecord};
+pub use locule_store::moving::{Receipt as MoveReceipt, Step};
 pub use locule_store::postgres::catalogue::{Finding, Level};
 pub use locule_store::postgres::trial::{Line, Outcome};
 pub use locule_store::postgres::{self, Report as MigrationReport};
 pub use locule_store::{Durability, Keeping, Postgres, PostgresLayout, Quota, audit_report, bypass_rls, denials};
+pub use moving::Mover;
 pub use usage::Usage;
 
 use locule_core::auth::Authenticator;
@@ -142,6 +149,11 @@ impl Engine {
         self.authenticator.authenticate(credential)
     }
 
+    /// Whether [`authenticate`](Engine::authenticate) waits for nobody, and may be called where others would wait with it.
+    pub fn authenticates_at_once(&self, credential: &str) -> bool {
+        self.authenticator.is_at_once(credential)
+    }
+
     /// The model that embeds texts here.
     pub fn embedder(&self) -> &dyn Embedder {
         &*self.embedder
@@ -155,6 +167,11 @@ impl Engine {
     /// How many connections are open, and how many bytes of vectors are in memory.
     pub fn held(&self) -> (usize, usize) {
         self.store.spaces.held()
+    }
+
+    /// What time it is here.
+    pub fn now(&self) -> jiff::Timestamp {
+        self.sources.now()
     }
 
     /// Whether the installation can work: the directory answers.

@@ -42,7 +42,7 @@ impl Engine {
     /// Where a user's space lives.
     pub fn whereabouts(&self, operator: &Operator, identity: &Identity) -> Result<String> {
         let user = self.user(operator, identity)?;
-        Ok(self.store.spaces.whereabouts(operator, user.chamber.id))
+        self.store.spaces.whereabouts(operator, &user.chamber)
     }
 
     /// The newest entries of the installation's audit trail.

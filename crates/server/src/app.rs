@@ -91,6 +91,13 @@ impl App {
         }
     }
 
+    /// Whose turn it takes to find out who holds a credential. A service's many users all come with its one key, so that it has
+    /// several places.
+    pub fn share_of_credential(&self, credential: &str) -> Share {
+        const PLACES: u64 = 16;
+        Share(self.hasher.hash_one((credential, self.hasher.hash_one(std::time::Instant::now()) % PLACES)))
+    }
+
     /// Counts a request against the rate of its share.
     pub fn check_rate(&self, share: Share) -> Result<()> {
         match &self.rates {

@@ -63,7 +63,7 @@ impl<A: Acting> FromRequestParts<Arc<App>> for Caller<A> {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
         let named = in_path(parts, "user_id").filter(|named| named != "me");
         let mut request = Request { id: request_id(parts), ..Request::default() };
-        let principal = match credential(&parts.headers).and_then(|credential| app.engine.authenticate(credential)) {
+        let principal = match authenticate(app, &parts.headers).await {
             Ok(principal) => Arc::new(principal),
             Err(error) => return Err(refuse_stranger(app, error, named, A::ACT, request).await),
         };
@@ -180,7 +180,7 @@ impl FromRequestParts<Arc<App>> for Operating {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
         let request = Request { id: request_id(parts), ..Request::default() };
-        let principal = match credential(&parts.headers).and_then(|credential| app.engine.authenticate(credential)) {
+        let principal = match authenticate(app, &parts.headers).await {
             Ok(principal) => principal,
             Err(error) => return Err(refuse_stranger(app, error, None, Act::Operate, request).await),
         };
@@ -259,6 +259,17 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
             Err(error) => Err(Error::invalid(format!("The query: {}.", error.body_text())).into()),
         }
     }
+}
+
+/// Who sent the request. What has to be waited for is waited for where that keeps nobody else.
+async fn authenticate(app: &Arc<App>, headers: &HeaderMap) -> Result<Principal> {
+    let credential = credential(headers)?;
+    if app.engine.authenticates_at_once(credential) {
+        return app.engine.authenticate(credential);
+    }
+    let (share, credential) = (app.share_of_credential(credential), credential.to_owned());
+    let engine = app.engine.clone();
+    app.pool.run(share, Kind::Read, app.deadline, move || engine.authenticate(&credential)).await
 }
 
 /// The one credential of a request.

@@ -3,13 +3,13 @@
 //! Whoever asks most does not get most: the threads go round the spaces that have something waiting, one unit of work
 //! each. A space writes one thing at a time, as its file does, so that a second write waits here and not on a thread; it
 //! reads as many at a time as there are processors. A client that goes away takes nothing with it: work that has begun
-//! runs to its end.
+//! runs to its end, and knows by when that has to be ([`deadline`]).
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use locule::{Code, Error, Result};
+use locule::{Code, Error, Result, deadline};
 use tokio::sync::oneshot;
 
 /// What a unit of work does to its space.
@@ -74,27 +74,29 @@ impl Pool {
         Pool { shared }
     }
 
-    /// Runs `work` when its turn comes, and answers what it gives; after `deadline` an error, though the work goes on.
+    /// Runs `work` when its turn comes, and answers what it gives; after `allowed` an error, though the work goes on.
     pub async fn run<T: Send + 'static>(
         &self,
         share: Share,
         kind: Kind,
-        deadline: Duration,
+        allowed: Duration,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (give, take) = oneshot::channel();
+        // What waits for something gives up a little sooner than we, so that its own reason is what the caller hears.
+        let end = Instant::now() + allowed - allowed / 10;
         self.shared.push(
             share,
             kind,
             Box::new(move || {
                 // Nobody waits any more: what has not begun need not.
                 if !give.is_closed() {
-                    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+                    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| deadline::within(end, work)));
                     let _ = give.send(done.unwrap_or_else(|_| Err(Error::internal("the work panicked"))));
                 }
             }),
         )?;
-        match tokio::time::timeout(deadline, take).await {
+        match tokio::time::timeout(allowed, take).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(Error::internal("the work was dropped")),
             Err(_) => {

@@ -38,6 +38,7 @@ pub fn status(code: Code) -> StatusCode {
     match code {
         Code::Unauthenticated | Code::SpaceErased => StatusCode::UNAUTHORIZED,
         Code::NotYourSpace | Code::NotAllowed | Code::SpaceSuspended => StatusCode::FORBIDDEN,
+        Code::SpaceMoved => StatusCode::GONE,
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::NoSuchMethod => StatusCode::METHOD_NOT_ALLOWED,
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -46,6 +47,7 @@ pub fn status(code: Code) -> StatusCode {
         Code::RateLimited | Code::QuotaExceeded => StatusCode::TOO_MANY_REQUESTS,
         Code::Overloaded
         | Code::Busy
+        | Code::SpaceMoving
         | Code::ProviderUnavailable
         | Code::BackendUnavailable
         | Code::StorageError

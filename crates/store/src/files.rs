@@ -26,6 +26,18 @@ pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
+/// A file that an operator names, to be read.
+#[expect(clippy::disallowed_methods, reason = "the home of file opening")]
+pub fn reading(path: &Path) -> io::Result<File> {
+    File::open(path)
+}
+
+/// A file that was made just now, to be filled.
+#[expect(clippy::disallowed_methods, reason = "the home of file opening")]
+pub fn append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).open(path)
+}
+
 /// Whether anybody but the owner may read the file.
 pub fn readable_by_others(path: &Path) -> io::Result<bool> {
     Ok(fs::metadata(path)?.permissions().mode() & 0o077 != 0)

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use locule_core::{Code, Error, Result};
+use locule_core::{Code, Error, Result, deadline};
 
 use crate::tx::Tx;
 
@@ -45,10 +45,13 @@ pub type Opener<C> = Box<dyn Fn() -> Result<C> + Send + Sync>;
 /// A connection whose writes are committed in groups.
 pub struct Group<C> {
     queue: Mutex<VecDeque<(Job, Sender<Result<()>>)>>,
-    /// None after a failure: whatever state it was in, nobody meets it again.
-    connection: Mutex<Option<C>>,
+    /// None after a failure: whatever state it was in, nobody meets it again. Whoever waits for it may give up.
+    connection: parking_lot::Mutex<Option<C>>,
     open: Opener<C>,
 }
+
+/// How long somebody waits for those before them, if the work has not to be done sooner.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How many jobs one transaction takes.
 const GROUP_MAX: usize = 256;
@@ -56,7 +59,7 @@ const GROUP_MAX: usize = 256;
 impl<C: Bearer> Group<C> {
     /// Writes go to a connection that `open` gives.
     pub fn new(open: Opener<C>) -> Self {
-        Group { queue: Mutex::default(), connection: Mutex::new(None), open }
+        Group { queue: Mutex::default(), connection: parking_lot::Mutex::new(None), open }
     }
 
     /// Runs `job` and returns when its effect is durable.
@@ -68,7 +71,7 @@ impl<C: Bearer> Group<C> {
 
     /// Runs `work` on the connection between two groups, outside any transaction.
     pub fn between<T>(&self, work: impl FnOnce(&C) -> Result<T>) -> Result<T> {
-        let mut held = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.connection.lock();
         let connection = held.take().map_or_else(|| (self.open)(), Ok)?;
         let result = work(&connection);
         *held = Some(connection);
@@ -77,7 +80,13 @@ impl<C: Bearer> Group<C> {
 
     /// Leads groups until our own job is among those finished.
     fn lead_until(&self, finished: &Receiver<Result<()>>) -> Result<()> {
-        let mut held = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut held) = self.connection.try_lock_for(deadline::rest(PATIENCE)) else {
+            // What has queued up may still be done, and nobody is told that it was.
+            return Err(Error::new(
+                Code::Busy,
+                "Others who write to the directory are taking long. Try again in a moment.",
+            ));
+        };
         loop {
             match finished.try_recv() {
                 // The leader before us may have taken our job along,

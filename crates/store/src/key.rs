@@ -15,6 +15,7 @@ use crate::files;
 use crate::seal::Secret;
 
 /// The key that wraps the others, in one or several versions.
+#[derive(Clone)]
 pub struct MasterKey {
     versions: Vec<(u32, Secret)>,
 }
@@ -57,6 +58,26 @@ impl MasterKey {
         files::create_new(path, text.as_bytes(), sources)
             .map_err(|error| Error::new(Code::KeyUnavailable, "The master key file cannot be made.").because(error))?;
         MasterKey::read(path)?.ok_or_else(|| Error::internal("the master key file is gone again"))
+    }
+
+    /// Puts a key file there that [`MasterKey::text`] gave, unless there is one.
+    pub fn put(path: &Path, text: &str, sources: &Sources) -> Result<()> {
+        files::create_new(path, text.as_bytes(), sources)
+            .map(drop)
+            .map_err(|error| Error::new(Code::KeyUnavailable, "The master key file cannot be made.").because(error))
+    }
+
+    /// The key as its file has it.
+    pub fn text(&self) -> String {
+        let line = |(version, secret): &(u32, Secret)| {
+            format!("{version} {}\n", HEXLOWER_PERMISSIVE.encode(secret.as_bytes()))
+        };
+        format!("{MASTER_HEADER}\n{}", self.versions.iter().map(line).collect::<String>())
+    }
+
+    /// What tells it from others and nothing else of it.
+    pub fn fingerprint(&self) -> String {
+        HEXLOWER_PERMISSIVE.encode(&self.derive("fingerprint").as_bytes()[..8])
     }
 
     /// A secret of the installation for one purpose.

@@ -24,6 +24,10 @@ pub trait Layout: Send + Sync {
     /// Ends all use of the space, waiting up to `patience` for what is under way.
     fn shut(&self, space: SpaceId, patience: Duration);
 
+    /// Waits up to `patience` for what is under way in the space here, and closes what is open of it. Unlike after
+    /// [`Layout::shut`], it may come back.
+    fn leave(&self, space: SpaceId, patience: Duration);
+
     /// Destroys the space: its key first, for then the rest is noise. Says what there was. May be repeated.
     fn destroy(&self, space: SpaceId) -> Result<Destroyed>;
 
@@ -32,6 +36,11 @@ pub trait Layout: Send + Sync {
 
     /// What is left of the space; nothing, after an erasure.
     fn residue(&self, space: SpaceId) -> Vec<String>;
+
+    /// What the space has here and cannot have in another layout, in words; mostly nothing.
+    fn only_here(&self, _space: SpaceId) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
 
     /// Where the space lives, for the operator's eyes.
     fn whereabouts(&self, space: SpaceId) -> String;

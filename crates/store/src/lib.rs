@@ -3,6 +3,9 @@
 //! [`open`] is the way in. What it gives opens a space for a [`Scope`](locule_core::Scope) and for nothing else; below
 //! that point no signature, no statement and no cache key carries a user.
 
+pub mod archive;
+mod content;
+mod copy;
 pub mod directory;
 mod error;
 mod files;
@@ -12,7 +15,9 @@ mod key;
 mod layout;
 mod lexicon;
 mod memories;
+pub mod moving;
 mod paths;
+mod places;
 pub mod postgres;
 mod relationships;
 mod seal;
@@ -27,12 +32,13 @@ pub mod vector;
 mod warm;
 pub mod words;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use locule_core::clock::Sources;
 use locule_core::id::{Identity, Issuer, Subject};
-use locule_core::{Code, Error, Result};
+use locule_core::{Code, Error, Place, Result};
 
 pub use layout::Destroyed;
 pub use memories::Ready;
@@ -45,6 +51,7 @@ use directory::Directory;
 use key::{KeyFiles, KeyRing, MasterKey};
 use layout::Layout;
 use paths::Paths;
+use places::Places;
 use postgres::{Databases, Kept, Rows, Schemas, Server};
 use seal::Secret;
 use sqlite::FileLayout;
@@ -72,6 +79,8 @@ pub struct Postgres {
     pub prefix: postgres::Prefix,
     /// How many connections at most.
     pub connections_max: usize,
+    /// Whether the content of spaces made from now on is sealed, so that the database cannot read it.
+    pub sealed: bool,
 }
 
 /// How a PostgreSQL keeps spaces apart.
@@ -133,43 +142,64 @@ pub struct Store {
     pub spaces: Spaces,
     /// A secret that signs the installation's own tokens, unless another is configured.
     pub token_secret: Vec<u8>,
+    master: MasterKey,
 }
 
 /// Opens an installation, and finishes what an earlier run left half done.
 pub fn open(options: &Options, sources: Sources) -> Result<Store> {
+    let store = open_even_retired(options, sources)?;
+    match store.directory.moved_to()? {
+        None => Ok(store),
+        Some(target) => Err(Error::new(
+            Code::SpaceMoved,
+            format!(
+                "This installation has been moved to {target}. Set `storage.layout` and `postgres.url` accordingly."
+            ),
+        )),
+    }
+}
+
+/// Opens an installation, be it one that has been moved away.
+fn open_even_retired(options: &Options, sources: Sources) -> Result<Store> {
     sqlite::open::configure();
     let paths = Paths::new(options.data.clone());
     let master = master_key(&paths, options, &sources)?;
     let encryption = options.encrypted.then(|| master.derive("directory"));
     let pseudonym = master.derive("pseudonym");
     let token_secret = master.derive("tokens").as_bytes().to_vec();
-    let (directory, layout): (_, Box<dyn Layout>) = match &options.keeping {
+    let (directory, places) = match &options.keeping {
         Keeping::Files => {
             let directory = directory_file(&paths, encryption, pseudonym, options, &sources)?;
             let layout = FileLayout::new(
                 paths.clone(),
-                KeyRing::new(KeyFiles::new(paths.keys(), sources.clone()), master, sources.clone()),
+                KeyRing::new(KeyFiles::new(paths.keys(), sources.clone()), master.clone(), sources.clone()),
                 options.encrypted,
                 options.durability,
                 sqlite::connections_max(options.connection_bytes),
                 directory.clone(),
                 sources.clone(),
             );
-            (directory, Box::new(layout))
+            let layout: Box<dyn Layout> = Box::new(layout);
+            let usual = Place::try_from("file")?;
+            (directory, Places::new(usual, HashMap::from([(usual, layout)])))
         }
         Keeping::Postgres(kept) => {
             let server = kept.server(&master);
             postgres::refuse_what_leaks(kept, &server)?;
-            let directory = Directory::in_postgres(&server, options.issuer.clone(), pseudonym, sources.clone())?;
-            (directory.clone(), kept.layout(server, &directory))
+            let usual = kept.layout.place()?;
+            let directory = Directory::in_postgres(&server, usual, options.issuer.clone(), pseudonym, sources.clone())?;
+            let keys = KeyRing::new(directory.clone(), master.clone(), sources.clone());
+            let seals = Arc::new(postgres::seals::Seals::new(keys, kept.sealed, sources.clone()));
+            let places = kept.places(&server, &directory, &seals)?;
+            (directory, places)
         }
     };
-    let spaces = Spaces::new(layout, directory.clone(), options.vector_bytes, options.quota, sources);
+    let spaces = Spaces::new(places, directory.clone(), options.vector_bytes, options.quota, sources);
     let finished = spaces.finish_erasures()?;
     if finished > 0 {
         tracing::info!(finished, "finished erasures that an earlier run had begun");
     }
-    Ok(Store { directory, spaces, token_secret })
+    Ok(Store { directory, spaces, token_secret, master })
 }
 
 /// Sets up the PostgreSQL of an installation, with a login that may: its roles, its tables and what guards them. May be
@@ -203,7 +233,7 @@ fn adopt(options: &Options, owners: &[String], sources: &Sources) -> Result<Vec<
         match Subject::try_from(owner.as_str()) {
             Ok(subject) => {
                 let chamber = store.directory.provision(&Identity { issuer: options.issuer.clone(), subject })?;
-                store.spaces.adopt(chamber.id)?;
+                store.spaces.adopt(&chamber)?;
             }
             Err(_) => strangers.push(owner.clone()),
         }
@@ -272,13 +302,51 @@ impl Postgres {
         Server::new(self.address.clone(), self.pooler, self.prefix.clone(), master.derive("postgres"))
     }
 
-    fn layout(&self, server: Server, directory: &Arc<Directory>) -> Box<dyn Layout> {
-        let (max, directory) = (self.connections_max, directory.clone());
-        match self.layout {
-            PostgresLayout::Rls => Box::new(Kept::new(Rows::new(server, directory.clone()), max, directory)),
-            PostgresLayout::Schema => Box::new(Kept::new(Schemas::new(server), max, directory)),
-            PostgresLayout::Database => Box::new(Kept::new(Databases::new(server), max, directory)),
+    /// Every layout of this database: spaces may be on their way from one to another.
+    fn places(
+        &self,
+        server: &Server,
+        directory: &Arc<Directory>,
+        seals: &Arc<postgres::seals::Seals>,
+    ) -> Result<Places> {
+        let mut places = HashMap::new();
+        for layout in PostgresLayout::ALL {
+            places.insert(layout.place()?, self.layout(layout, server.clone(), directory, seals.clone())?);
         }
+        Ok(Places::new(self.layout.place()?, places))
+    }
+
+    fn layout(
+        &self,
+        layout: PostgresLayout,
+        server: Server,
+        directory: &Arc<Directory>,
+        seals: Arc<postgres::seals::Seals>,
+    ) -> Result<Box<dyn Layout>> {
+        let (max, place, own) = (self.connections_max, layout.place()?, directory.clone());
+        Ok(match layout {
+            PostgresLayout::Rls => Box::new(Kept::new(Rows::new(server, directory.clone()), max, place, own, seals)),
+            PostgresLayout::Schema => Box::new(Kept::new(Schemas::new(server), max, place, own, seals)),
+            PostgresLayout::Database => Box::new(Kept::new(Databases::new(server), max, place, own, seals)),
+        })
+    }
+}
+
+impl PostgresLayout {
+    /// All of them.
+    pub const ALL: [PostgresLayout; 3] = [PostgresLayout::Rls, PostgresLayout::Schema, PostgresLayout::Database];
+
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            PostgresLayout::Rls => "rls",
+            PostgresLayout::Schema => "schema",
+            PostgresLayout::Database => "database",
+        }
+    }
+
+    fn place(self) -> Result<Place> {
+        Place::try_from(self.word())
     }
 }
 

@@ -13,6 +13,7 @@ use locule_core::relationship::{
 };
 use locule_core::{Error, Result, limit};
 
+use crate::content::Place;
 use crate::memories::{self, COLUMNS as MEMORY_COLUMNS};
 use crate::space::{Reader, Writer};
 use crate::tick;
@@ -25,6 +26,10 @@ const COLUMNS: &str = "r.id, r.source_memory_id, r.target_memory_id, r.relations
 /// Relationships with both their memories.
 const BETWEEN: &str = " FROM memory_relationships r JOIN memories s ON s.id = r.source_memory_id \
      JOIN memories t ON t.id = r.target_memory_id WHERE ";
+
+/// What the columns with content are called for the seal.
+pub(crate) const TYPE: &str = "memory_relationships.relationship_type";
+pub(crate) const METADATA: &str = "memory_relationships.metadata";
 
 /// What a relationship takes beside its type and metadata: three ids, a strength and a moment.
 const FIXED_BYTES: usize = 3 * 16 + 8 + 8;
@@ -125,7 +130,7 @@ impl Reader<'_> {
             self.tx.dialect().among(&mut sql, &from);
             sql.push(" AND ");
             self.push_seen(&mut sql, "m");
-            push_type(&mut sql, query.relationship_type.as_deref());
+            self.push_type(&mut sql, query.relationship_type.as_deref());
             self.tx.query(sql.text(), &sql.values(), &mut |row| {
                 each(Step {
                     relationship: row.relationship_id(0)?,
@@ -179,7 +184,7 @@ impl Reader<'_> {
                 }
             };
         }
-        push_type(sql, query.relationship_type.as_deref());
+        self.push_type(sql, query.relationship_type.as_deref());
     }
 
     fn push_both_visible(&self, sql: &mut Sql) {
@@ -194,6 +199,13 @@ impl Reader<'_> {
         sql.bind(Owned::Moment(self.now)).push(")");
     }
 
+    fn push_type(&self, sql: &mut Sql, relationship_type: Option<&str>) {
+        if let Some(relationship_type) = relationship_type {
+            let label = self.tx.label(TYPE, relationship_type).into_owned();
+            sql.push(" AND r.relationship_type = ").bind(Owned::Text(label));
+        }
+    }
+
     fn is_there(&self, id: MemoryId) -> Result<bool> {
         let found = self.tx.first(
             "SELECT 1 FROM memories WHERE id = $1 AND (expiration IS NULL OR expiration > $2)",
@@ -201,12 +213,6 @@ impl Reader<'_> {
             |_| Ok(()),
         )?;
         Ok(found.is_some())
-    }
-}
-
-fn push_type(sql: &mut Sql, relationship_type: Option<&str>) {
-    if let Some(relationship_type) = relationship_type {
-        sql.push(" AND r.relationship_type = ").bind(Owned::Text(relationship_type.to_owned()));
     }
 }
 
@@ -283,7 +289,7 @@ impl Writer<'_> {
     /// Deletes one relationship.
     pub fn unrelate(&mut self, id: RelationshipId) -> Result<()> {
         let relationship = self.relationship(id)?;
-        self.tx.execute("DELETE FROM memory_relationships WHERE id = $1", &[Value::Id(id.as_bytes())])?;
+        self.tx.run("DELETE FROM memory_relationships WHERE id = $1", &[Value::Id(id.as_bytes())])?;
         self.state.size_bytes = self.state.size_bytes.saturating_sub(size(&relationship));
         self.note("delete_relationship", Some(id.to_string()))
     }
@@ -301,8 +307,7 @@ impl Writer<'_> {
         if sizes.is_empty() {
             return Ok(());
         }
-        self.tx
-            .execute("DELETE FROM memory_relationships WHERE source_memory_id = $1 OR target_memory_id = $1", &[id])?;
+        self.tx.run("DELETE FROM memory_relationships WHERE source_memory_id = $1 OR target_memory_id = $1", &[id])?;
         self.state.size_bytes = self.state.size_bytes.saturating_sub(sizes.iter().sum());
         Ok(())
     }
@@ -314,7 +319,7 @@ impl Writer<'_> {
                 "SELECT {COLUMNS} FROM memory_relationships r WHERE r.source_memory_id = $1 AND r.target_memory_id = $2 \
                  AND r.relationship_type = $3"
             ),
-            &[Value::Id(source.as_bytes()), Value::Id(target.as_bytes()), Value::Text(relationship_type)],
+            &[Value::Id(source.as_bytes()), Value::Id(target.as_bytes()), Value::Text(&self.tx.label(TYPE, relationship_type))],
             relationship,
         )
     }
@@ -330,14 +335,15 @@ impl Writer<'_> {
             limit::RELATIONSHIPS.check(degree.unwrap_or(0) as usize + 1)?;
         }
         let metadata = serde_json::to_string(&relationship.metadata).map_err(Error::internal)?;
-        self.tx.execute(
+        let metadata = self.tx.json(Place(METADATA, relationship.id.as_bytes()), metadata);
+        self.tx.run(
             "INSERT INTO memory_relationships (id, source_memory_id, target_memory_id, relationship_type, strength,
                  metadata, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
             &[
                 Value::Id(relationship.id.as_bytes()),
                 Value::Id(relationship.source_memory_id.as_bytes()),
                 Value::Id(relationship.target_memory_id.as_bytes()),
-                Value::Text(&relationship.relationship_type),
+                Value::Text(&self.tx.label(TYPE, &relationship.relationship_type)),
                 Value::Real(relationship.strength.number()),
                 Value::Json(&metadata),
                 Value::Moment(relationship.created_at),
@@ -416,13 +422,14 @@ impl Walk {
 
 /// The relationship in [`COLUMNS`].
 fn relationship(row: &dyn Row) -> Result<Relationship> {
+    let id = row.relationship_id(0)?;
     Ok(Relationship {
-        id: row.relationship_id(0)?,
+        id,
         source_memory_id: row.memory_id(1)?,
         target_memory_id: row.memory_id(2)?,
-        relationship_type: row.text(3)?.to_owned(),
+        relationship_type: row.label_of(3, TYPE)?.unwrap_or_default(),
         strength: strength(row, 4)?,
-        metadata: memories::metadata(row.json(5)?)?,
+        metadata: memories::metadata(&row.json_of(5, Place(METADATA, id.as_bytes()))?)?,
         created_at: row.moment(6)?,
     })
 }

@@ -8,6 +8,7 @@ use sha2::Sha256;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 const NONCE_BYTES: usize = 12;
+const ALIKE: [u8; NONCE_BYTES] = [0; NONCE_BYTES];
 
 /// 256 secret bits. They are wiped when dropped, and are never printed.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
@@ -48,7 +49,16 @@ impl Secret {
         [nonce.as_slice(), &sealed].concat()
     }
 
-    /// Opens what [`Secret::seal`] made; `None` for anything else.
+    /// Seals `plain` as [`Secret::seal`] does, but the same always to the same: whoever sees two sees whether they are equal,
+    /// and nothing else. This is what the cipher gives without a nonce (RFC 8452, 9).
+    #[expect(clippy::expect_used, reason = "AES-GCM-SIV fails only for inputs over 64 GiB")]
+    pub fn seal_alike(&self, plain: &[u8], place: &[u8]) -> Vec<u8> {
+        let payload = Payload { msg: plain, aad: place };
+        let sealed = self.cipher().encrypt(&Nonce::from(ALIKE), payload).expect("a small record can be sealed");
+        [ALIKE.as_slice(), &sealed].concat()
+    }
+
+    /// Opens what [`Secret::seal`] or [`Secret::seal_alike`] made; `None` for anything else.
     pub fn open(&self, sealed: &[u8], place: &[u8]) -> Option<Vec<u8>> {
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>()?;
         self.cipher().decrypt(&Nonce::from(*nonce), Payload { msg: sealed, aad: place }).ok()

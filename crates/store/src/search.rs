@@ -10,6 +10,7 @@ use std::collections::HashMap;
 
 use locule_core::Result;
 use locule_core::filter::Filter;
+use locule_core::id::SpaceId;
 use locule_core::memory::{Hit, ScoreParts};
 
 use crate::memories::mismatch;
@@ -50,6 +51,19 @@ impl Reader<'_> {
     /// The best hits, best first; of equal ones the newer first.
     pub fn search(&self, find: &Find) -> Result<Vec<Hit>> {
         let Some(space) = self.space else { return Ok(Vec::new()) };
+        let ranked = self.ranked(space, find, find.limit)?;
+        let full = ranked.len() == find.limit;
+        let hits = self.hits(ranked, find)?;
+        if !full || hits.len() == find.limit {
+            return Ok(hits);
+        }
+        // What has expired still has vectors: that many more are ranked, and the next best take the places.
+        let spare = self.expired()? as usize;
+        self.hits(self.ranked(space, find, find.limit + spare)?, find)
+    }
+
+    /// The best so many, expired ones among them, as far as they are good enough.
+    fn ranked(&self, space: SpaceId, find: &Find, count: usize) -> Result<Ranked> {
         let look = |held: &Held, state: &State| {
             let vectors = &held.vectors;
             let Some(own) = &state.model else { return Ok(Vec::new()) };
@@ -60,39 +74,40 @@ impl Reader<'_> {
             }
             let allowed = self.allowed(find.filter)?;
             let words = Words::rank(&*self.tx, held.lexicon.as_ref(), find.words, vectors.len() as u64)?;
-            // Expired memories still have vectors: rank that many more, so that the answer is full all the same.
-            let spare = self.expired()? as usize;
-            Ok(rank(vectors, find, &words, find.limit + spare, allowed.as_deref()))
+            Ok(rank(vectors, find, &words, count, allowed.as_deref()))
         };
         // What a writer has added and not yet committed is for its own eyes: it must not get into the cache.
-        let ranked = if self.writes {
+        let mut ranked = if self.writes {
             let state = self.state()?;
             look(&warm::read(&*self.tx, &state)?, &state)?
         } else {
             self.warm().with(space, &*self.tx, look)?
         };
-        let mut hits = Vec::with_capacity(find.limit.min(ranked.len()));
-        let good = |score: &f32| find.threshold.is_none_or(|threshold| *score >= threshold);
-        let good: Vec<_> = ranked.into_iter().take_while(|(_, score, _)| good(score)).collect();
-        // In one question to the database, unless some have expired: then the next best take their places.
-        for some in good.chunks(find.limit.max(1)) {
-            let numbers: Vec<i64> = some.iter().map(|(number, ..)| *number).collect();
-            let mut memories = self.numbered(&numbers)?;
-            let found = some.iter().filter_map(|&(number, score, parts)| {
-                memories.remove(&number).map(|memory| Hit { memory, score, parts })
-            });
-            hits.extend(found);
-            if hits.len() >= find.limit {
-                break;
-            }
-        }
-        hits.truncate(find.limit);
-        Ok(hits)
+        let good = ranked.iter().take_while(|(_, score, _)| find.threshold.is_none_or(|threshold| *score >= threshold));
+        let good = good.count();
+        ranked.truncate(good);
+        Ok(ranked)
+    }
+
+    /// The memories behind what was ranked, without those that have expired.
+    fn hits(&self, ranked: Ranked, find: &Find) -> Result<Vec<Hit>> {
+        let numbers: Vec<i64> = ranked.iter().map(|(number, ..)| *number).collect();
+        let mut memories = self.numbered(&numbers)?;
+        let hits = ranked
+            .into_iter()
+            .filter_map(|(number, score, parts)| memories.remove(&number).map(|memory| Hit { memory, score, parts }));
+        Ok(hits.take(find.limit).collect())
     }
 
     /// The numbers of the memories that match, ascending.
     fn allowed(&self, filter: Option<&Filter>) -> Result<Option<Vec<i64>>> {
         let Some(filter) = filter else { return Ok(None) };
+        if let Some(filter) = self.sieve(Some(filter)).own {
+            let mut numbers = Vec::new();
+            self.each_matching(filter, &mut |_, number| numbers.push(number))?;
+            numbers.sort_unstable();
+            return Ok(Some(numbers));
+        }
         let mut sql = Sql::default();
         sql.push("SELECT number FROM memories WHERE ");
         self.push_visible(&mut sql, Some(filter));

@@ -13,6 +13,7 @@ use locule_core::{Chamber, Code, Erasure, Error, Operator, Read, Result, Right, 
 
 use crate::directory::{Closed, Directory, Published};
 use crate::layout::{Destroyed, Layout};
+use crate::places::Places;
 use crate::state::{self, State};
 use crate::tx::Tx;
 use crate::warm::{Delta, Warm};
@@ -28,7 +29,7 @@ pub struct Quota {
 
 /// All spaces of one installation. Nothing in here names a user: what opens a space is a [`Scope`].
 pub struct Spaces {
-    layout: Box<dyn Layout>,
+    pub(crate) places: Places,
     directory: Arc<Directory>,
     warm: Warm,
     quota: Quota,
@@ -41,15 +42,15 @@ pub struct Spaces {
 const DRAIN: Duration = Duration::from_secs(5);
 
 impl Spaces {
-    /// Spaces kept apart by `layout`, with `warm_bytes` of vectors in memory.
+    /// Spaces kept at `places`, with `warm_bytes` of vectors in memory.
     pub(crate) fn new(
-        layout: Box<dyn Layout>,
+        places: Places,
         directory: Arc<Directory>,
         warm_bytes: usize,
         quota: Quota,
         sources: Sources,
     ) -> Self {
-        Spaces { layout, directory, warm: Warm::new(warm_bytes), quota, sources, unpublished: Mutex::default() }
+        Spaces { places, directory, warm: Warm::new(warm_bytes), quota, sources, unpublished: Mutex::default() }
     }
 
     /// The space that a scope is for, as far as its right goes.
@@ -74,27 +75,35 @@ impl Spaces {
     }
 
     fn destroy_closed(&self, closed: &Closed) -> Result<Destroyed> {
-        let Some(space) = closed.space else { return Ok(Destroyed::default()) };
-        self.layout.shut(space, DRAIN);
+        let (Some(space), Some(place)) = (closed.space, closed.place) else { return Ok(Destroyed::default()) };
+        let layout = self.places.of(place)?;
+        layout.shut(space, DRAIN);
         self.warm.drop(space);
-        let destroyed = self.layout.destroy(space)?;
+        let destroyed = layout.destroy(space)?;
         self.unpublished.lock().unwrap_or_else(PoisonError::into_inner).remove(&space);
         Ok(destroyed)
     }
 
     /// Makes a home for a space whose rows were there before it.
-    pub(crate) fn adopt(&self, space: SpaceId) -> Result<()> {
-        self.layout.create(space)
+    pub(crate) fn adopt(&self, chamber: &Chamber) -> Result<()> {
+        self.places.of(chamber.place)?.create(chamber.id)
+    }
+
+    /// Drops what is in memory of a space that was changed past its writers.
+    pub(crate) fn forget(&self, space: SpaceId) {
+        self.warm.drop(space);
     }
 
     /// What is left of a destroyed space: nothing, or the erasure has failed.
     pub fn residue(&self, closed: &Closed) -> Vec<String> {
-        closed.space.map_or_else(Vec::new, |space| self.layout.residue(space))
+        let (Some(space), Some(place)) = (closed.space, closed.place) else { return Vec::new() };
+        // Where it cannot be looked, something may be left.
+        self.places.of(place).map_or_else(|_| vec![format!("{place:?}")], |layout| layout.residue(space))
     }
 
     /// Where a space lives.
-    pub fn whereabouts(&self, _operator: &Operator, space: SpaceId) -> String {
-        self.layout.whereabouts(space)
+    pub fn whereabouts(&self, _operator: &Operator, chamber: &Chamber) -> Result<String> {
+        Ok(self.places.of(chamber.place)?.whereabouts(chamber.id))
     }
 
     /// Tells the directory what spaces have become since the last time.
@@ -114,24 +123,28 @@ impl Spaces {
 
     /// Closes what is idle and writes logs home, before the process ends.
     pub fn close(&self) -> Result<()> {
-        self.layout.close();
+        self.places.all().for_each(Layout::close);
         self.publish()
     }
 
     /// How many connections are open, and how many bytes of vectors are in memory.
     pub fn held(&self) -> (usize, usize) {
-        (self.layout.open_connections(), self.warm.bytes())
+        (self.places.all().map(Layout::open_connections).sum(), self.warm.bytes())
     }
 
-    /// The chamber as it is now, if the right that was given for it still holds.
-    fn recheck(&self, given: &Chamber) -> Result<Chamber> {
+    /// The chamber as it is now, if a right of this kind that was given for it still holds.
+    fn recheck<R: Right>(&self, given: &Chamber) -> Result<Chamber> {
         match self.directory.current(given.id)? {
             Some((now, Standing::Open)) if now.epoch == given.epoch => Ok(now),
+            Some((now, Standing::Moving)) if now.epoch == given.epoch && !R::CHANGES => Ok(now),
+            Some((_, Standing::Moving | Standing::Arriving)) => Err(Error::moving()),
             Some((_, Standing::Suspended)) => {
                 Err(Error::new(Code::SpaceSuspended, "An operator has suspended this space. Its data is kept."))
             }
             // Suspended and opened again since the scope was given: asking again gives a new one.
             Some((_, Standing::Open)) => Err(Error::new(Code::Busy, "This space has just changed hands. Try again.")),
+            None if self.directory.has_left(given.id)? => Err(Error::moved()),
+            Some((_, Standing::Moved)) => Err(Error::moved()),
             Some((_, Standing::Erasing)) | None => Err(Error::new(Code::SpaceErased, "This space has been erased.")),
         }
     }
@@ -153,7 +166,7 @@ impl<'a, R: Right> Space<'a, R> {
                 let tx = self.begin(&chamber, |layout| layout.read(chamber.id))?;
                 Ok(Reader { tx, space: Some(chamber.id), spaces, writes: false, now })
             }
-            None => Ok(Reader { tx: spaces.layout.read_empty()?, space: None, spaces, writes: false, now }),
+            None => Ok(Reader { tx: spaces.places.usual()?.read_empty()?, space: None, spaces, writes: false, now }),
         }
     }
 
@@ -169,14 +182,14 @@ impl<'a, R: Right> Space<'a, R> {
     /// Passes if the right still holds. For work that goes on for as long as somebody else likes: every transaction looks
     /// when it begins, and one that lasts looks again.
     pub fn recheck(&self) -> Result<()> {
-        self.scope.space().map_or(Ok(()), |given| self.spaces.recheck(given).map(drop))
+        self.scope.space().map_or(Ok(()), |given| self.spaces.recheck::<R>(given).map(drop))
     }
 
     /// The chamber, if anything was ever written to it: by now, which may be later than the scope was given.
     fn born(&self) -> Result<Option<Chamber>> {
         match self.scope.space() {
             Some(given) if given.born => Ok(Some(*given)),
-            Some(given) => Ok(Some(self.spaces.recheck(given)?).filter(|chamber| chamber.born)),
+            Some(given) => Ok(Some(self.spaces.recheck::<R>(given)?).filter(|chamber| chamber.born)),
             None => Ok(None),
         }
     }
@@ -184,12 +197,13 @@ impl<'a, R: Right> Space<'a, R> {
     /// Begins a transaction, and then looks whether the right still holds: an erasure waits for what passes here, and
     /// what comes later does not pass.
     fn begin(&self, given: &Chamber, begin: impl FnOnce(&dyn Layout) -> Result<Box<dyn Tx>>) -> Result<Box<dyn Tx>> {
-        let begun = begin(&*self.spaces.layout);
+        let layout = self.spaces.places.of(given.place)?;
+        let begun = begin(layout);
         // If it cannot be opened because it is just being erased, that is what to say.
-        if let Err(refusal) = self.spaces.recheck(given) {
+        if let Err(refusal) = self.spaces.recheck::<R>(given) {
             drop(begun);
             if refusal.code() == Code::SpaceErased {
-                self.spaces.layout.tidy(given.id);
+                layout.tidy(given.id);
             }
             return Err(refusal);
         }
@@ -200,11 +214,12 @@ impl<'a, R: Right> Space<'a, R> {
 impl Space<'_, Write> {
     fn create(&self, given: &Chamber) -> Result<()> {
         let spaces = self.spaces;
-        spaces.layout.create(given.id).or_else(|error| {
+        let layout = spaces.places.of(given.place)?;
+        layout.create(given.id).or_else(|error| {
             // If it is erased while it is made, the erasure may have come by before there was anything to find.
-            spaces.recheck(given).inspect_err(|refusal| {
+            spaces.recheck::<Write>(given).inspect_err(|refusal| {
                 if refusal.code() == Code::SpaceErased {
-                    let _ = spaces.layout.destroy(given.id);
+                    let _ = layout.destroy(given.id);
                 }
             })?;
             Err(error)

@@ -51,7 +51,7 @@ pub fn read(tx: &dyn Tx) -> Result<State> {
 
 /// Writes it.
 pub fn write(tx: &dyn Tx, state: &State) -> Result<()> {
-    tx.execute(
+    tx.run(
         "UPDATE space_state SET revision = $1, memories = $2, size_bytes = $3, model = $4, dimension = $5",
         &[
             Value::Integer(state.revision as i64),

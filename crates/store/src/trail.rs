@@ -25,7 +25,7 @@ pub fn append(tx: &dyn Tx, origin: &Origin, act: &str, object: Option<String>, n
         outcome: "ok".to_owned(),
         request_id: origin.request_id.clone(),
     };
-    tx.execute(
+    tx.run(
         "INSERT INTO space_audit (sequence, time, actor_kind, actor, on_behalf_of, act, object, outcome, request_id, link)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         &[

@@ -9,6 +9,8 @@ use locule_core::Result;
 use locule_core::filter::{Ordering, Test};
 use locule_core::id::{MemoryId, RelationshipId};
 
+use crate::content::Seal;
+
 /// A value that goes into a statement. Each kind is one type in either database, so that a statement can be sent with the
 /// types of its values and need not be prepared first.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -77,6 +79,11 @@ pub trait Row {
     fn json(&self, column: usize) -> Result<&str>;
     /// Texts.
     fn texts(&self, column: usize) -> Result<Vec<String>>;
+
+    /// What opens the content of the row, if it is sealed.
+    fn seal(&self) -> Option<&Seal> {
+        None
+    }
 }
 
 impl dyn Row + '_ {
@@ -111,6 +118,12 @@ pub trait Tx {
     /// Runs a statement; says how many rows it changed.
     fn execute(&self, sql: &str, values: &[Value]) -> Result<usize>;
 
+    /// Runs a statement of which nothing is wanted but that it succeeds. Where the database is far away it may go out only
+    /// with the next one, on one journey, and that fails if this does.
+    fn run(&self, sql: &str, values: &[Value]) -> Result<()> {
+        self.execute(sql, values).map(drop)
+    }
+
     /// Runs a statement and shows each row to `each`, until there are no more or `each` fails.
     fn query(&self, sql: &str, values: &[Value], each: &mut dyn FnMut(&dyn Row) -> Result<()>) -> Result<()>;
 
@@ -125,6 +138,11 @@ pub trait Tx {
 
     /// How this database says what the two say differently.
     fn dialect(&self) -> &'static dyn Dialect;
+
+    /// What seals the content of the space, if it is sealed.
+    fn seal(&self) -> Option<&Seal> {
+        None
+    }
 }
 
 impl dyn Tx + '_ {
@@ -161,12 +179,18 @@ pub struct Sql {
 /// A value that a statement under construction keeps.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Owned {
+    /// SQL's NULL.
+    Null,
     /// A whole number.
     Integer(i64),
     /// Any other number.
     Real(f64),
     /// Text.
     Text(String),
+    /// Bytes.
+    Blob(Vec<u8>),
+    /// Texts.
+    Texts(Vec<String>),
     /// The id of an object.
     Id([u8; 16]),
     /// A moment.
@@ -178,9 +202,28 @@ pub enum Owned {
 }
 
 impl Owned {
+    /// A copy of the value.
+    pub fn of(value: Value) -> Self {
+        match value {
+            Value::Null => Owned::Null,
+            Value::Integer(integer) => Owned::Integer(integer),
+            Value::Real(real) => Owned::Real(real),
+            Value::Text(text) => Owned::Text(text.to_owned()),
+            Value::Blob(bytes) => Owned::Blob(bytes.to_vec()),
+            Value::Id(id) => Owned::Id(*id),
+            Value::Moment(moment) => Owned::Moment(moment),
+            Value::Json(json) => Owned::Json(json.to_owned()),
+            Value::Texts(texts) => Owned::Texts(texts.to_vec()),
+            Value::List(list) => Owned::List(list.to_vec()),
+        }
+    }
+
     /// The value, for as long as this one is kept.
     pub fn borrow(&self) -> Value<'_> {
         match self {
+            Owned::Null => Value::Null,
+            Owned::Blob(bytes) => Value::Blob(bytes),
+            Owned::Texts(texts) => Value::Texts(texts),
             Owned::Integer(integer) => Value::Integer(*integer),
             Owned::Real(real) => Value::Real(*real),
             Owned::Text(text) => Value::Text(text),

@@ -12,7 +12,9 @@ use locule_core::Result;
 use locule_core::id::SpaceId;
 use lru::LruCache;
 
+use crate::content::Place;
 use crate::lexicon::Lexicon;
+use crate::memories::form;
 use crate::state::{self, State};
 use crate::tx::Tx;
 use crate::vector::Vectors;
@@ -304,17 +306,18 @@ pub fn read(tx: &dyn Tx, state: &State) -> Result<Held> {
     let mut vectors = Vectors::new(dimension);
     vectors.reserve(state.memories as usize);
     tx.query("SELECT number, embedding FROM memory_vectors ORDER BY number", &[], &mut |row| {
-        let embedding = row.blob(1)?;
+        let number = row.integer(0)?;
+        let embedding = row.bytes_of(1, Place(form::EMBEDDING, &number.to_be_bytes()))?;
         if embedding.len() != 2 * dimension {
             return Err(crate::error::corrupt("a vector of another length"));
         }
-        vectors.put(row.integer(0)?, embedding);
+        vectors.put(number, &embedding);
         Ok(())
     })?;
     let mut lexicon = (!tx.dialect().keeps_words()).then(Lexicon::default);
     if let Some(lexicon) = &mut lexicon {
-        tx.query("SELECT number, memory FROM memories", &[], &mut |row| {
-            lexicon.put(row.integer(0)?, row.text(1)?);
+        tx.query("SELECT number, memory, id FROM memories", &[], &mut |row| {
+            lexicon.put(row.integer(0)?, &row.text_of(1, Place(form::MEMORY, row.memory_id(2)?.as_bytes()))?);
             Ok(())
         })?;
     }

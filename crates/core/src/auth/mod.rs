@@ -94,10 +94,25 @@ impl Authenticator {
         if key::looks_like_one(credential) {
             return key::verify(credential, &*self.directory, now);
         }
-        // An installation has one verifier, or one per issuer; the token says which, and only that one is asked.
-        let issuer = jwt::claimed_issuer(credential);
-        let verifier = self.tokens.iter().find(|verifier| verifier.serves(issuer.as_deref())).ok_or_else(refused)?;
-        verifier.verify(credential, now)
+        self.verifier(credential).ok_or_else(refused)?.verify(credential, now)
+    }
+
+    /// Whether [`authenticate`](Authenticator::authenticate) waits for nobody: neither for a database that is elsewhere nor
+    /// for keys that an issuer publishes.
+    pub fn is_at_once(&self, credential: &str) -> bool {
+        if limit::TOKEN_BYTES.check(credential.len()).is_err() {
+            return true;
+        }
+        if key::looks_like_one(credential) {
+            return self.directory.is_near();
+        }
+        self.verifier(credential).is_none_or(jwt::Verifier::is_at_once)
+    }
+
+    /// An installation has one verifier, or one per issuer; the token says which, and only that one is asked.
+    fn verifier(&self, token: &str) -> Option<&jwt::Verifier> {
+        let issuer = jwt::claimed_issuer(token);
+        self.tokens.iter().find(|verifier| verifier.serves(issuer.as_deref()))
     }
 }
 

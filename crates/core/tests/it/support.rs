@@ -91,7 +91,13 @@ impl TestDirectory {
 }
 
 pub fn chamber(number: u8) -> Chamber {
-    Chamber { id: SpaceId::from_bytes([number; 16]), tag: Tag(number.into()), epoch: 1, born: true }
+    Chamber {
+        id: SpaceId::from_bytes([number; 16]),
+        tag: Tag(number.into()),
+        epoch: 1,
+        born: true,
+        place: "file".try_into().unwrap(),
+    }
 }
 
 const STRANGER: Standing = Standing { space: None, state: State::Open, not_before: None };

@@ -122,6 +122,8 @@ fn exit(code: Code) -> Exit {
         Code::Invalid | Code::TooLarge => Exit::Usage,
         Code::Unauthenticated
         | Code::SpaceErased
+        | Code::SpaceMoving
+        | Code::SpaceMoved
         | Code::NotYourSpace
         | Code::NotAllowed
         | Code::SpaceSuspended

@@ -1,6 +1,7 @@
 //! The command line: one file per command. Data goes to standard output, words to standard error.
 
 mod audit;
+mod backup;
 mod config;
 mod context;
 mod doctor;
@@ -11,6 +12,7 @@ mod lifetime;
 mod migrate;
 mod output;
 mod process;
+mod progress;
 mod serve;
 mod test_rls;
 mod token;
@@ -100,6 +102,8 @@ enum Command {
     #[command(subcommand)]
     Audit(audit::Audit),
     Migrate(migrate::Migrate),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
     TestRls(test_rls::TestRls),
     Validate(validate::Validate),
     Doctor(doctor::Doctor),
@@ -136,6 +140,8 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::User(user) => user.run(&context),
         Command::Audit(audit) => audit.run(&context),
         Command::Migrate(migrate) => migrate.run(&context),
+        Command::Backup(backup) => backup.run(&context),
+        Command::Restore(restore) => restore.run(&context),
         Command::TestRls(test) => test.run(&context),
         Command::Validate(validate) => validate.run(&context),
         Command::Doctor(doctor) => doctor.run(&context),

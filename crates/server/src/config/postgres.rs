@@ -29,6 +29,8 @@ section! {
         plain prefix: String = "locule".to_owned();
         /// How many connections for requests at most; the directory takes a few more.
         plain connections: usize = 20;
+        /// Whether the content of memories is sealed with keys that the database does not have: whoever runs it sees that there are rows, and not what they say. It holds for users who are made from then on. Filters are then applied by this program, and SQL and PostgREST read nothing.
+        plain sealed: bool = false;
     }
 }
 
@@ -84,7 +86,14 @@ impl Postgres {
             Between::None => Pooler::None,
             Between::Transaction => Pooler::Transaction,
         };
-        Keeping::Postgres(locule::Postgres { layout, address, pooler, prefix, connections_max: self.connections })
+        Keeping::Postgres(locule::Postgres {
+            layout,
+            address,
+            pooler,
+            prefix,
+            connections_max: self.connections,
+            sealed: self.sealed,
+        })
     }
 }
 

@@ -23,6 +23,9 @@ const COMMANDS: &[&[&str]] = &[
     &["audit", "list"],
     &["audit", "report"],
     &["migrate"],
+    &["migrate", "layout"],
+    &["backup"],
+    &["restore"],
     &["test-rls"],
     &["validate"],
     &["doctor"],
@@ -60,7 +63,7 @@ fn no_command_is_missing_above() {
     };
     for name in listed(&[]) {
         match &*name {
-            "key" | "user" | "audit" => {
+            "key" | "user" | "audit" | "migrate" => {
                 for inner in listed(&[&name]) {
                     assert!(COMMANDS.contains(&&[&*name, &*inner][..]), "{name} {inner}");
                 }

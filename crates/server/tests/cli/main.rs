@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test lays out its own files")]
 
 mod audit;
+mod backups;
 mod configuration;
 mod doctor;
 mod export;
@@ -11,6 +12,7 @@ mod help;
 mod home;
 mod init;
 mod keys;
+mod moves;
 mod postgres;
 mod serve;
 mod tokens;

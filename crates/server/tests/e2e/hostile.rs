@@ -4,8 +4,17 @@ use locule::limit;
 use serde_json::{Value, json};
 
 use crate::chance::Chance;
+use crate::ground::Layout;
 use crate::house::{Caller, DIMENSION, House, NO_MODEL, value};
 use crate::wire::{Answer, Wire};
+
+for_each_layout! {
+    every_bound_takes_its_limit_and_not_one_more
+    values_that_make_no_sense_are_refused
+    naming_somebody_else_anywhere_is_refused_and_nothing_is_kept
+    ids_that_are_meant_as_something_else_are_nobodys
+    two_thousand_requests_with_broken_bytes_break_nothing
+}
 
 /// A house with a memory of each of the two, which must be there unchanged at the end.
 struct Siege {
@@ -17,7 +26,11 @@ struct Siege {
 
 impl Siege {
     fn new() -> Self {
-        let house = House::with(&NO_MODEL);
+        Siege::on(Layout::File)
+    }
+
+    fn on(layout: Layout) -> Self {
+        let house = House::on(layout, &NO_MODEL);
         let (alice, bob) = (house.alice(), house.bob());
         alice.add_with_vector(&mut Chance::of(1), DIMENSION);
         bob.add_with_vector(&mut Chance::of(2), DIMENSION);
@@ -53,9 +66,8 @@ fn metadata(bytes: usize) -> Value {
     json!({"a": "x".repeat(bytes - r#"{"a":""}"#.len())})
 }
 
-#[test]
-fn every_bound_takes_its_limit_and_not_one_more() {
-    let siege = Siege::new();
+fn every_bound_takes_its_limit_and_not_one_more(layout: Layout) {
+    let siege = Siege::on(layout);
     let alice = &siege.alice;
     let filter_depth = |levels: usize| (1..levels).fold(json!({"agent_id": "x"}), |inner, _| json!({"NOT": inner}));
     let text = |bytes: usize| json!({"memory": "m".repeat(bytes)});
@@ -264,9 +276,8 @@ fn raw(caller: &Caller, method: &str, target: &str, headers: &str, body: &[u8]) 
     answer
 }
 
-#[test]
-fn values_that_make_no_sense_are_refused() {
-    let siege = Siege::new();
+fn values_that_make_no_sense_are_refused(layout: Layout) {
+    let siege = Siege::on(layout);
     let alice = &siege.alice;
     let embedding = |text: &str| format!(r#"{{"memory": "a", "embedding": {text}}}"#);
     for numbers in [
@@ -504,9 +515,8 @@ fn a_key_said_twice_is_no_way_around_a_check() {
     siege.over();
 }
 
-#[test]
-fn naming_somebody_else_anywhere_is_refused_and_nothing_is_kept() {
-    let siege = Siege::new();
+fn naming_somebody_else_anywhere_is_refused_and_nothing_is_kept(layout: Layout) {
+    let siege = Siege::on(layout);
     let alice = &siege.alice;
     let path = crate::house::path_of(&alice.all()[0]);
     let expected = alice.get("/api/bob-456/memories").expect(403).alike();
@@ -567,9 +577,8 @@ fn naming_somebody_else_anywhere_is_refused_and_nothing_is_kept() {
     siege.over();
 }
 
-#[test]
-fn ids_that_are_meant_as_something_else_are_nobodys() {
-    let siege = Siege::new();
+fn ids_that_are_meant_as_something_else_are_nobodys(layout: Layout) {
+    let siege = Siege::on(layout);
     let long = "x".repeat(300);
     let names = [
         "%2e%2e",
@@ -830,9 +839,8 @@ fn requests_sent_at_once_are_answered_in_their_order() {
     siege.over();
 }
 
-#[test]
-fn two_thousand_requests_with_broken_bytes_break_nothing() {
-    let siege = Siege::new();
+fn two_thousand_requests_with_broken_bytes_break_nothing(layout: Layout) {
+    let siege = Siege::on(layout);
     let (alice, bob) = (&siege.alice, &siege.bob);
     let foreign = crate::house::path_of(&bob.all()[0]);
     let own = crate::house::path_of(&alice.all()[0]);

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use jiff::{SignedDuration, Timestamp};
 use locule::auth::{ActAs, KeyKind};
@@ -16,16 +16,21 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::chance::Chance;
+use crate::ground::{Ground, Layout};
 use crate::server::{Server, run};
 use crate::wire::{Answer, Wire};
 
 /// One installation and its server.
 pub struct House {
     home: TempDir,
+    /// Goes after the server.
+    ground: Ground,
     settings: Vec<(String, String)>,
     server: Option<Server>,
     log: Arc<Mutex<Vec<String>>>,
     doors: Arc<Mutex<Doors>>,
+    /// The library on the same data, kept where opening it takes a database: as it is, and as it was hours ago.
+    engines: [OnceLock<Arc<Engine>>; 2],
 }
 
 /// Where the server listens; another place after each start.
@@ -42,26 +47,39 @@ pub const DIMENSION: usize = 8;
 pub const NO_MODEL: [(&str, &str); 2] = [("LOCULE_EMBEDDING_PROVIDER", "none"), ("LOCULE_EMBEDDING_DIMENSION", "8")];
 
 impl House {
-    /// The usual one.
-    pub fn new() -> Self {
-        House::with(&[])
+    /// The usual one, in files, with these settings.
+    pub fn with(settings: &[(&str, &str)]) -> Self {
+        House::on(Layout::File, settings)
     }
 
-    /// One with these settings.
-    pub fn with(settings: &[(&str, &str)]) -> Self {
+    /// One that keeps spaces apart in this way.
+    pub fn on(layout: Layout, settings: &[(&str, &str)]) -> Self {
+        House::at(Ground::new(layout), settings)
+    }
+
+    /// One in this place.
+    pub fn at(ground: Ground, settings: &[(&str, &str)]) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let made = run(&home.path().join("data"), &[], &["init"]);
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        ground.prepare(&home.path().join("data"));
+        let more = settings.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
+        let settings = ground.settings().into_iter().chain(more).collect();
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut house = House {
             home,
-            settings: settings.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            ground,
+            settings,
             server: None,
             log: Arc::default(),
             doors: Arc::new(Mutex::new(Doors { public: nowhere, operators: nowhere })),
+            engines: Default::default(),
         };
         house.start();
         house
+    }
+
+    /// Where it stands.
+    pub fn ground(&self) -> &Ground {
+        &self.ground
     }
 
     /// The data directory.
@@ -117,12 +135,20 @@ impl House {
     }
 
     /// The library on the same directory, beside the server.
-    pub fn engine(&self) -> Engine {
-        self.engine_at(Sources::system())
+    pub fn engine(&self) -> Arc<Engine> {
+        self.engine_at(0, Sources::system)
     }
 
-    fn engine_at(&self, sources: Sources) -> Engine {
-        let mut config = Config { create: false, ..Config::at(self.data()) };
+    fn engine_at(&self, place: usize, sources: fn() -> Sources) -> Arc<Engine> {
+        if self.ground.layout().is_file() {
+            // Another one each time, as it would be in another process.
+            return Arc::new(self.open_engine(sources()));
+        }
+        self.engines[place].get_or_init(|| Arc::new(self.open_engine(sources()))).clone()
+    }
+
+    fn open_engine(&self, sources: Sources) -> Engine {
+        let mut config = Config { create: false, keeping: self.ground.keeping(), ..Config::at(self.data()) };
         if self.settings.iter().any(|(name, value)| (name.as_str(), value.as_str()) == NO_MODEL[0]) {
             config.embedding = locule::Embedding::Supplied { dimension: DIMENSION };
         }
@@ -136,8 +162,11 @@ impl House {
 
     /// A token for this user that has been good long ago.
     pub fn expired_token(&self, user: &str) -> String {
-        let clock = Arc::new(ManualClock::at(Timestamp::now() - SignedDuration::from_hours(3)));
-        self.engine_at(Sources { clock, ..Sources::system() }).mint_token(user, 3600).unwrap()
+        let hours_ago = || {
+            let clock = Arc::new(ManualClock::at(Timestamp::now() - SignedDuration::from_hours(3)));
+            Sources { clock, ..Sources::system() }
+        };
+        self.engine_at(1, hours_ago).mint_token(user, 3600).unwrap()
     }
 
     /// A key of this kind, and its id.

@@ -9,7 +9,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::chance::Chance;
+use crate::ground::Layout;
 use crate::house::{Caller, DIMENSION, House, NO_MODEL, value};
+
+for_each_layout! {
+    what_was_acknowledged_survives_many_deaths
+    asked_to_stop_it_finishes_what_is_under_way
+    an_erasure_that_dies_is_finished_or_has_not_begun
+}
 
 /// What a memory says, and the number beside it that always changes with it.
 type Said = (String, u64);
@@ -148,30 +155,29 @@ fn write_until(house: &mut House, writers: &mut [Writer], after: Duration, end: 
     });
 }
 
-#[test]
-fn what_was_acknowledged_survives_a_hundred_deaths() {
-    let mut house = House::with(&NO_MODEL);
+fn what_was_acknowledged_survives_many_deaths(layout: Layout) {
+    let mut house = House::on(layout, &NO_MODEL);
     let mut writers = writers(&house, 100);
     let mut chance = Chance::of(1);
-    for _ in 0..100 {
+    // In a database, a death of ours is the death of a client.
+    for _ in 0..if layout.is_file() { 100 } else { 12 } {
         let after = Duration::from_millis(30 + chance.below(271) as u64);
         write_until(&mut house, &mut writers, after, House::kill);
         house.start();
         writers.iter_mut().for_each(Writer::check);
     }
     let acknowledged: u64 = writers.iter().map(|writer| writer.count).sum();
-    println!("{acknowledged} memories written over 100 deaths");
+    println!("{acknowledged} memories written over all deaths");
     assert!(acknowledged > 100);
     writers.iter().for_each(|writer| house.assert_chain_whole(&writer.caller.owner));
     house.run(&["audit", "verify"]);
 }
 
-#[test]
-fn asked_to_stop_it_finishes_what_is_under_way() {
-    let mut house = House::with(&NO_MODEL);
+fn asked_to_stop_it_finishes_what_is_under_way(layout: Layout) {
+    let mut house = House::on(layout, &NO_MODEL);
     let mut writers = writers(&house, 200);
     let mut chance = Chance::of(2);
-    for _ in 0..8 {
+    for _ in 0..if layout.is_file() { 8 } else { 3 } {
         let after = Duration::from_millis(20 + chance.below(100) as u64);
         write_until(&mut house, &mut writers, after, House::stop);
         // Everything is at home: a copy of the files is a copy of the data.
@@ -184,14 +190,13 @@ fn asked_to_stop_it_finishes_what_is_under_way() {
     }
 }
 
-#[test]
-fn an_erasure_that_dies_is_finished_or_has_not_begun() {
-    let mut house = House::with(&NO_MODEL);
+fn an_erasure_that_dies_is_finished_or_has_not_begun(layout: Layout) {
+    let mut house = House::on(layout, &NO_MODEL);
     let bob = house.bob();
     let mut chance = Chance::of(3);
     bob.add_with_vector(&mut chance, DIMENSION);
     let (mut whole, mut gone) = (0, 0);
-    for round in 0..40 {
+    for round in 0..if layout.is_file() { 40 } else { 8 } {
         let files = house.files().len();
         let name = format!("alice-{round}");
         let alice = house.user(&name);

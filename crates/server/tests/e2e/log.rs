@@ -2,11 +2,15 @@
 
 use serde_json::json;
 
+use crate::ground::Layout;
 use crate::house::{House, value};
 
-#[test]
-fn at_its_most_talkative_the_log_gives_nobody_away() {
-    let mut house = House::with(&[("LOCULE_LOG_FILTER", "trace"), ("LOCULE_LOG_FORMAT", "json")]);
+for_each_layout! {
+    at_its_most_talkative_the_log_gives_nobody_away
+}
+
+fn at_its_most_talkative_the_log_gives_nobody_away(layout: Layout) {
+    let mut house = House::on(layout, &[("LOCULE_LOG_FILTER", "trace"), ("LOCULE_LOG_FORMAT", "json")]);
     let (alice, bob, operator) = (house.alice(), house.bob(), house.operator());
     let service = house.caller("alice-123", &house.service_key("alice-*")).with("locule-act-as", "alice-123");
     let secret = "the-password-is-swordfish";

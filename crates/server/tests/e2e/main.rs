@@ -9,9 +9,30 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "the tests stand outside the program")]
 
+/// Makes a test of each rule for each way to keep spaces apart.
+macro_rules! for_each_layout {
+    ($($rule:ident)*) => {
+        for_each_layout!(@ file File $($rule)*);
+        for_each_layout!(@ rls Rls $($rule)*);
+        for_each_layout!(@ schema Schema $($rule)*);
+        for_each_layout!(@ database Database $($rule)*);
+    };
+    (@ $name:ident $layout:ident $($rule:ident)*) => {
+        mod $name {
+            $(#[test]
+            fn $rule() {
+                super::$rule(crate::ground::Layout::$layout);
+            })*
+        }
+    };
+}
+
 mod chance;
 mod compat;
+mod failover;
 mod fair;
+mod faults;
+mod ground;
 mod hostile;
 mod house;
 mod kill;

@@ -5,11 +5,20 @@ use serde_json::json;
 use locule::auth::KeyKind;
 
 use crate::chance::Chance;
+use crate::ground::Layout;
 use crate::house::{DIMENSION, House, NO_MODEL, operator};
 
-#[test]
-fn users_are_made_listed_shown_and_counted() {
-    let house = House::with(&NO_MODEL);
+for_each_layout! {
+    users_are_made_listed_shown_and_counted
+    who_is_suspended_is_out_at_once_and_loses_nothing
+    an_operator_erases_whom_they_cannot_read
+    each_key_opens_its_own_door_alone
+    a_key_that_is_revoked_ends_with_the_request_under_way
+    figures_name_nobody
+}
+
+fn users_are_made_listed_shown_and_counted(layout: Layout) {
+    let house = House::on(layout, &NO_MODEL);
     let operator = house.operator();
     let made = operator.post("/operator/users", json!({"user_id": "alice-123"})).expect(201).json();
     assert_eq!((&made["user_id"], &made["state"], &made["memories"]), (&json!("alice-123"), &json!("open"), &json!(0)));
@@ -43,9 +52,8 @@ fn users_are_made_listed_shown_and_counted() {
     assert_eq!((&statistics["users"], &statistics["suspended"]), (&json!(7), &json!(0)));
 }
 
-#[test]
-fn who_is_suspended_is_out_at_once_and_loses_nothing() {
-    let house = House::with(&NO_MODEL);
+fn who_is_suspended_is_out_at_once_and_loses_nothing(layout: Layout) {
+    let house = House::on(layout, &NO_MODEL);
     let (alice, bob, operator) = (house.alice(), house.bob(), house.operator());
     let service = house.caller("alice-123", &house.service_key("*"));
     let mut chance = Chance::of(1);
@@ -68,9 +76,8 @@ fn who_is_suspended_is_out_at_once_and_loses_nothing() {
     assert_eq!(house.denials(), 8);
 }
 
-#[test]
-fn an_operator_erases_whom_they_cannot_read() {
-    let house = House::with(&NO_MODEL);
+fn an_operator_erases_whom_they_cannot_read(layout: Layout) {
+    let house = House::on(layout, &NO_MODEL);
     let (alice, bob, operator) = (house.alice(), house.bob(), house.operator());
     let mut chance = Chance::of(1);
     alice.add_with_vector(&mut chance, DIMENSION);
@@ -92,9 +99,8 @@ fn an_operator_erases_whom_they_cannot_read() {
     assert!(trail.iter().all(|entry| entry.target.as_deref() != Some("alice-123")));
 }
 
-#[test]
-fn each_key_opens_its_own_door_alone() {
-    let house = House::with(&NO_MODEL);
+fn each_key_opens_its_own_door_alone(layout: Layout) {
+    let house = House::on(layout, &NO_MODEL);
     let operator = house.operator();
     let public = house.caller("", operator.headers[0].1.strip_prefix("Bearer ").unwrap());
     for path in ["/api/alice-123/memories", "/api/me/memories"] {
@@ -110,9 +116,8 @@ fn each_key_opens_its_own_door_alone() {
     }
 }
 
-#[test]
-fn a_key_that_is_revoked_ends_with_the_request_under_way() {
-    let house = House::with(&NO_MODEL);
+fn a_key_that_is_revoked_ends_with_the_request_under_way(layout: Layout) {
+    let house = House::on(layout, &NO_MODEL);
     let identity = house.engine().identity("alice-123").unwrap();
     let issuer = locule::Issuer::default();
     let act_as = locule::auth::ActAs::Anyone;
@@ -126,9 +131,8 @@ fn a_key_that_is_revoked_ends_with_the_request_under_way() {
     }
 }
 
-#[test]
-fn figures_name_nobody() {
-    let house = House::with(&NO_MODEL);
+fn figures_name_nobody(layout: Layout) {
+    let house = House::on(layout, &NO_MODEL);
     let (alice, operator) = (house.alice(), house.operator());
     alice.add_with_vector(&mut Chance::of(1), DIMENSION);
     alice.get("/api/bob-456/memories").expect(403);

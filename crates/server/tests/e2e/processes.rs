@@ -3,15 +3,23 @@
 use serde_json::{Value, json};
 
 use crate::chance::Chance;
+use crate::ground::Layout;
 use crate::house::{DIMENSION, House, NO_MODEL, path_of, value};
+
+for_each_layout! {
+    what_the_command_line_erases_the_server_no_longer_has
+    what_the_command_line_imports_the_server_finds
+    two_servers_on_one_directory_are_of_one_mind
+    two_servers_write_for_one_user_at_once_and_lose_nothing
+    keys_and_tokens_of_the_command_line_open_what_they_say
+}
 
 fn hits(caller: &crate::house::Caller, body: Value) -> Vec<Value> {
     caller.post("/memories/search", body).expect(200).json()["results"].as_array().unwrap().clone()
 }
 
-#[test]
-fn what_the_command_line_erases_the_server_no_longer_has() {
-    let house = House::with(&NO_MODEL);
+fn what_the_command_line_erases_the_server_no_longer_has(layout: Layout) {
+    let house = House::on(layout, &NO_MODEL);
     let (alice, bob) = (house.alice(), house.bob());
     let mut chance = Chance::of(1);
     alice.add_with_vector(&mut chance, DIMENSION);
@@ -26,9 +34,8 @@ fn what_the_command_line_erases_the_server_no_longer_has() {
     assert_eq!(bob.count(), 1);
 }
 
-#[test]
-fn what_the_command_line_imports_the_server_finds() {
-    let house = House::with(&NO_MODEL);
+fn what_the_command_line_imports_the_server_finds(layout: Layout) {
+    let house = House::on(layout, &NO_MODEL);
     let (alice, bob) = (house.alice(), house.bob());
     let mut chance = Chance::of(2);
     alice.add_with_vector(&mut chance, DIMENSION);
@@ -56,9 +63,8 @@ fn what_the_command_line_imports_the_server_finds() {
     house.run(&["audit", "verify", "--all"]);
 }
 
-#[test]
-fn two_servers_on_one_directory_are_of_one_mind() {
-    let house = House::with(&NO_MODEL);
+fn two_servers_on_one_directory_are_of_one_mind(layout: Layout) {
+    let house = House::on(layout, &NO_MODEL);
     let second = house.another();
     let mut chance = Chance::of(3);
     for user in ["alice-123", "bob-456"] {
@@ -93,9 +99,8 @@ fn two_servers_on_one_directory_are_of_one_mind() {
     house.assert_chain_whole("bob-456");
 }
 
-#[test]
-fn two_servers_write_for_one_user_at_once_and_lose_nothing() {
-    let house = House::with(&NO_MODEL);
+fn two_servers_write_for_one_user_at_once_and_lose_nothing(layout: Layout) {
+    let house = House::on(layout, &NO_MODEL);
     let second = house.another();
     let here = house.alice();
     let there = here.clone().at(&second);
@@ -111,9 +116,8 @@ fn two_servers_write_for_one_user_at_once_and_lose_nothing() {
     house.assert_chain_whole("alice-123");
 }
 
-#[test]
-fn keys_and_tokens_of_the_command_line_open_what_they_say() {
-    let house = House::with(&NO_MODEL);
+fn keys_and_tokens_of_the_command_line_open_what_they_say(layout: Layout) {
+    let house = House::on(layout, &NO_MODEL);
     let line = |arguments: &[&str]| house.run(arguments).trim_end().to_owned();
     let token = line(&["token", "alice-123", "--ttl", "1h"]);
     let alice = house.caller("alice-123", &token);

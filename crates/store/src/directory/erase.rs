@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use locule_core::audit::{Actor, Outcome, SystemEntry};
 use locule_core::id::{Identity, SpaceId};
 use locule_core::policy::Act;
-use locule_core::{Erasure, Result};
+use locule_core::{Erasure, Error, Place, Result};
 
 use super::{Directory, audit, history, named, stranger, unreadable};
 use crate::tx::Value;
@@ -16,6 +16,8 @@ pub struct Closed {
     pub identity: Identity,
     /// The space to destroy, if there was one.
     pub space: Option<SpaceId>,
+    /// Where it is kept; of no meaning without it.
+    pub place: Option<Place>,
     /// When the door closed.
     pub at: Timestamp,
 }
@@ -27,6 +29,18 @@ impl Directory {
         let identity = erasure.identity().clone();
         let who = self.who(&identity);
         self.write_at_any_cost(move |tx| {
+            let [issuer, subject] = named(&identity);
+            let found = tx.first(
+                "SELECT id, placement, state FROM spaces WHERE issuer = $1 AND subject = $2",
+                &[issuer, subject],
+                |row| {
+                    Ok((SpaceId::from_bytes(row.id(0)?), row.text(1)?.try_into().map_err(unreadable)?, row.integer(2)?))
+                },
+            )?;
+            // What is on its way would arrive all the same.
+            if found.as_ref().is_some_and(|(_, _, state)| *state > 2) {
+                return Err(Error::moving());
+            }
             // A token from just after an earlier erasure is dated in the second after it, which may still be to come.
             let at = super::erased(tx, &who)?.map_or(now, |earlier| now.max(second_after(earlier)));
             tx.execute(
@@ -34,17 +48,13 @@ impl Directory {
                  ON CONFLICT (who) DO UPDATE SET erased_at = excluded.erased_at",
                 &[Value::Blob(&who), Value::Moment(at)],
             )?;
-            let [issuer, subject] = named(&identity);
             tx.execute(
                 "UPDATE spaces SET state = 2, epoch = epoch + 1, not_before = $1 WHERE issuer = $2 AND subject = $3",
                 &[Value::Moment(at), issuer, subject],
             )?;
             tx.execute("DELETE FROM keys WHERE issuer = $1 AND subject = $2", &[issuer, subject])?;
-            let space =
-                tx.first("SELECT id FROM spaces WHERE issuer = $1 AND subject = $2", &[issuer, subject], |row| {
-                    row.id(0).map(SpaceId::from_bytes)
-                })?;
-            Ok(Closed { identity: identity.clone(), space, at })
+            let (space, place) = found.map(|(space, place, _)| (space, place)).unzip();
+            Ok(Closed { identity: identity.clone(), space, place, at })
         })
     }
 
@@ -82,13 +92,14 @@ impl Directory {
     /// Erasures that were begun and not finished: whoever starts next finishes them.
     pub fn unfinished(&self) -> Result<Vec<Closed>> {
         self.read(|tx| {
-            tx.all("SELECT issuer, subject, id, not_before FROM spaces WHERE state = 2", &[], |row| {
+            tx.all("SELECT issuer, subject, id, not_before, placement FROM spaces WHERE state = 2", &[], |row| {
                 let identity = Identity {
                     issuer: row.text(0)?.try_into().map_err(unreadable)?,
                     subject: row.text(1)?.try_into().map_err(unreadable)?,
                 };
                 let space = Some(SpaceId::from_bytes(row.id(2)?));
-                Ok(Closed { identity, space, at: row.maybe_moment(3)?.unwrap_or(Timestamp::UNIX_EPOCH) })
+                let place = Some(row.text(4)?.try_into().map_err(unreadable)?);
+                Ok(Closed { identity, space, place, at: row.maybe_moment(3)?.unwrap_or(Timestamp::UNIX_EPOCH) })
             })
         })
     }

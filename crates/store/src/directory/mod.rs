@@ -6,6 +6,7 @@ mod history;
 pub mod home;
 mod keys;
 mod known;
+mod moves;
 pub mod postgres;
 mod space_keys;
 mod sqlite;
@@ -22,11 +23,13 @@ use locule_core::auth::{KeyId, KeyRecord};
 use locule_core::clock::Sources;
 use locule_core::directory::{Known, Standing, State};
 use locule_core::id::{Identity, Issuer, SpaceId, Subject, Tag};
-use locule_core::{Chamber, Code, Error, Result};
+use locule_core::{Chamber, Code, Error, Place, Result};
 use sha2::Sha256;
 
 pub use audit::SystemRecord;
 pub use erase::Closed;
+pub(crate) use moves::Rest;
+pub use moves::{Leaving, Record};
 pub use users::{Figures, Published, UserRecord};
 
 use self::home::Home;
@@ -38,6 +41,8 @@ use crate::tx::{Row, Tx, Value};
 /// The directory of one installation.
 pub struct Directory {
     home: Box<dyn Home>,
+    /// Where the spaces are kept that it gives out.
+    usual: Place,
     /// Under what names the rows of spaces stand. They stay as long as the space is there, and no id is used again.
     owners: Mutex<HashMap<SpaceId, String>>,
     /// Names people where they may not be named: in tombstones, in the log, in the trail after them.
@@ -55,23 +60,24 @@ impl Directory {
         sources: Sources,
     ) -> Result<Arc<Self>> {
         let home = sqlite::File::open(path, key, create, sources.clone())?;
-        Ok(Directory::at(Box::new(home), pseudonym, sources))
+        Ok(Directory::at(Box::new(home), "file".try_into()?, pseudonym, sources))
     }
 
-    /// Opens the directory that the servers over one PostgreSQL share. Subjects of `default_issuer` own rows under their own
-    /// names.
+    /// Opens the directory that the servers over one PostgreSQL share, whose new spaces are kept at `usual`. Subjects of
+    /// `default_issuer` own rows under their own names.
     pub fn in_postgres(
         server: &Server,
+        usual: Place,
         default_issuer: Issuer,
         pseudonym: Secret,
         sources: Sources,
     ) -> Result<Arc<Self>> {
         let home = postgres::Tables::open(server, default_issuer)?;
-        Ok(Directory::at(Box::new(home), pseudonym, sources))
+        Ok(Directory::at(Box::new(home), usual, pseudonym, sources))
     }
 
-    fn at(home: Box<dyn Home>, pseudonym: Secret, sources: Sources) -> Arc<Self> {
-        Arc::new(Directory { home, owners: Mutex::default(), pseudonym, sources })
+    fn at(home: Box<dyn Home>, usual: Place, pseudonym: Secret, sources: Sources) -> Arc<Self> {
+        Arc::new(Directory { home, usual, owners: Mutex::default(), pseudonym, sources })
     }
 
     /// What the log calls somebody: always the same, and nothing without our key.
@@ -86,9 +92,9 @@ impl Directory {
             &space,
             |tx| {
                 tx.first(
-                    "SELECT id, tag, epoch, born, state FROM spaces WHERE id = $1",
+                    "SELECT id, tag, epoch, born, placement, state FROM spaces WHERE id = $1",
                     &[Value::Id(space.as_bytes())],
-                    |row| Ok((chamber(row)?, state(row.integer(4)?))),
+                    |row| Ok((chamber(row)?, state(row.integer(5)?))),
                 )
             },
         )
@@ -103,7 +109,8 @@ impl Directory {
             return Ok(owner.clone());
         }
         let owner = self.read(|tx| {
-            let sql = "SELECT owner FROM spaces WHERE id = $1";
+            let sql =
+                "SELECT owner FROM spaces WHERE id = $1 UNION ALL SELECT owner FROM moves WHERE space = $1 LIMIT 1";
             tx.first(sql, &[Value::Id(space.as_bytes())], |row| row.text(0).map(str::to_owned))
         })?;
         let owner = owner.ok_or_else(erased_space)?;
@@ -118,7 +125,7 @@ impl Directory {
     /// Notes that the space has files from now on, unless it is being erased.
     pub fn born(&self, space: SpaceId) -> Result<()> {
         let noted = self.write(move |tx| {
-            tx.execute("UPDATE spaces SET born = 1 WHERE id = $1 AND state < 2", &[Value::Id(space.as_bytes())])
+            tx.execute("UPDATE spaces SET born = 1 WHERE id = $1 AND state <> 2", &[Value::Id(space.as_bytes())])
         })?;
         if noted == 0 { Err(erased_space()) } else { Ok(()) }
     }
@@ -199,8 +206,9 @@ impl locule_core::directory::Directory for Directory {
             |tx| match by_name(tx, identity)? {
                 Some(standing) => Ok(standing),
                 None => {
-                    let not_before = erased(tx, &self.who(identity))?;
-                    Ok(Standing { space: None, state: State::Open, not_before })
+                    let who = self.who(identity);
+                    let state = if moves::is_elsewhere(tx, &who)? { State::Moved } else { State::Open };
+                    Ok(Standing { space: None, state, not_before: erased(tx, &who)? })
                 }
             },
         )
@@ -225,6 +233,11 @@ impl locule_core::directory::Directory for Directory {
         self.find_key(id)
     }
 
+    fn is_near(&self) -> bool {
+        // The one in a file has no owners of rows.
+        self.home.default_issuer().is_none()
+    }
+
     fn record(&self, entry: SystemEntry) -> Result<()> {
         self.append(entry)
     }
@@ -240,6 +253,10 @@ impl Directory {
         let identity = identity.clone();
         let default_issuer = self.home.default_issuer().cloned();
         move |tx| {
+            let there = "SELECT id, tag, epoch, born, placement FROM spaces WHERE issuer = $1 AND subject = $2";
+            if let Err(refusal) = moves::check_takes_new(tx, &who) {
+                return tx.first(there, &named(&identity), chamber)?.ok_or(refusal);
+            }
             let (issuer, subject) = (identity.issuer.as_str(), identity.subject.as_str());
             let nobody = no_ones(fresh.id);
             let mut values = vec![
@@ -251,6 +268,7 @@ impl Directory {
                 Value::Moment(now),
                 Value::Blob(seal.as_bytes()),
                 Value::Blob(&who),
+                Value::Text(fresh.place.as_str()),
             ];
             let sql = match &default_issuer {
                 None => PROVISION,
@@ -264,35 +282,34 @@ impl Directory {
                 return Ok(made);
             }
             // Somebody else was first: theirs is the space.
-            let sql = "SELECT id, tag, epoch, born FROM spaces WHERE issuer = $1 AND subject = $2";
-            tx.first(sql, &named(&identity), chamber)?.ok_or_else(|| corrupt("a space that is there is not found"))
+            tx.first(there, &named(&identity), chamber)?.ok_or_else(|| corrupt("a space that is there is not found"))
         }
     }
 
     fn fresh(&self) -> Chamber {
         let tag = Tag(u32::from_be_bytes(self.sources.bytes()));
-        Chamber { id: SpaceId::random(&self.sources), tag, epoch: 1, born: false }
+        Chamber { id: SpaceId::random(&self.sources), tag, epoch: 1, born: false, place: self.usual }
     }
 }
 
 const PROVISION: &str =
-    "INSERT INTO spaces (id, issuer, subject, tag, epoch, state, born, created_at, seal, not_before)
-     VALUES ($1, $2, $3, $4, $5, 0, 0, $6, $7, (SELECT erased_at FROM tombstones WHERE who = $8))
-     ON CONFLICT (issuer, subject) DO NOTHING RETURNING id, tag, epoch, born";
+    "INSERT INTO spaces (id, issuer, subject, tag, epoch, state, born, created_at, seal, not_before, placement)
+     VALUES ($1, $2, $3, $4, $5, 0, 0, $6, $7, (SELECT erased_at FROM tombstones WHERE who = $8), $9)
+     ON CONFLICT (issuer, subject) DO NOTHING RETURNING id, tag, epoch, born, placement";
 
 /// The same where rows have owners. Whoever had the name while another issuer was the default keeps it.
 const PROVISION_OWNER: &str =
-    "INSERT INTO spaces (id, issuer, subject, tag, epoch, state, born, created_at, seal, not_before, owner)
-     VALUES ($1, $2, $3, $4, $5, 0, 0, $6, $7, (SELECT erased_at FROM tombstones WHERE who = $8),
-             CASE WHEN EXISTS (SELECT 1 FROM spaces WHERE owner = $9) THEN $10 ELSE $9 END)
-     ON CONFLICT (issuer, subject) DO NOTHING RETURNING id, tag, epoch, born";
+    "INSERT INTO spaces (id, issuer, subject, tag, epoch, state, born, created_at, seal, not_before, placement, owner)
+     VALUES ($1, $2, $3, $4, $5, 0, 0, $6, $7, (SELECT erased_at FROM tombstones WHERE who = $8), $9,
+             CASE WHEN EXISTS (SELECT 1 FROM spaces WHERE owner = $10) THEN $11 ELSE $10 END)
+     ON CONFLICT (issuer, subject) DO NOTHING RETURNING id, tag, epoch, born, placement";
 
 fn by_name(tx: &dyn Tx, identity: &Identity) -> Result<Option<Standing>> {
     tx.first(
-        "SELECT id, tag, epoch, born, state, not_before FROM spaces WHERE issuer = $1 AND subject = $2",
+        "SELECT id, tag, epoch, born, placement, state, not_before FROM spaces WHERE issuer = $1 AND subject = $2",
         &named(identity),
         |row| {
-            Ok(Standing { space: Some(chamber(row)?), state: state(row.integer(4)?), not_before: row.maybe_moment(5)? })
+            Ok(Standing { space: Some(chamber(row)?), state: state(row.integer(5)?), not_before: row.maybe_moment(6)? })
         },
     )
 }
@@ -306,13 +323,14 @@ fn named(identity: &Identity) -> [Value<'_>; 2] {
     [Value::Text(identity.issuer.as_str()), Value::Text(identity.subject.as_str())]
 }
 
-/// The chamber in the columns id, tag, epoch, born.
+/// The chamber in the columns id, tag, epoch, born, placement.
 fn chamber(row: &dyn Row) -> Result<Chamber> {
     Ok(Chamber {
         id: SpaceId::from_bytes(row.id(0)?),
         tag: Tag(row.integer(1)?.try_into().map_err(corrupt)?),
         epoch: row.integer(2)? as u64,
         born: row.integer(3)? != 0,
+        place: row.text(4)?.try_into().map_err(unreadable)?,
     })
 }
 
@@ -320,6 +338,8 @@ fn state(number: i64) -> State {
     match number {
         0 => State::Open,
         1 => State::Suspended,
+        3 => State::Moving,
+        4 => State::Arriving,
         // Anything this program does not know is shut.
         _ => State::Erasing,
     }

@@ -23,7 +23,7 @@ impl Cabinet for Arc<Directory> {
         let there = self.write(move |tx| {
             // A space that is being erased gets no key any more.
             tx.execute(
-                "INSERT INTO space_keys (space, wrapped) SELECT id, $1 FROM spaces WHERE id = $2 AND state < 2
+                "INSERT INTO space_keys (space, wrapped) SELECT id, $1 FROM spaces WHERE id = $2 AND state <> 2
                  ON CONFLICT (space) DO NOTHING",
                 &[Value::Blob(&wrapped), Value::Id(space.as_bytes())],
             )?;
@@ -67,7 +67,13 @@ mod tests {
         let privileged = Address::parse(&database.url())?;
         let server = Server::new(privileged.anybody(), Pooler::None, Prefix::parse("keys")?, Secret::random(&sources));
         migrate(&privileged, &server, &Wanted { layout: crate::PostgresLayout::Schema, model: None })?;
-        let directory = Directory::in_postgres(&server, Issuer::default(), Secret::random(&sources), sources.clone())?;
+        let directory = Directory::in_postgres(
+            &server,
+            "schema".try_into()?,
+            Issuer::default(),
+            Secret::random(&sources),
+            sources.clone(),
+        )?;
         let provision = |name: &str| {
             let identity = Identity { issuer: Issuer::default(), subject: name.try_into()? };
             directory.provision(&identity).map(|chamber| chamber.id)

@@ -32,6 +32,9 @@ impl UserRecord {
             State::Open => "open",
             State::Suspended => "suspended",
             State::Erasing => "erasing",
+            State::Moving => "moving",
+            State::Arriving => "arriving",
+            State::Moved => "moved",
         }
     }
 }
@@ -63,7 +66,7 @@ pub struct Figures {
 }
 
 const COLUMNS: &str =
-    "id, tag, epoch, born, state, issuer, subject, created_at, memories, size_bytes, revision, published_at";
+    "id, tag, epoch, born, placement, state, issuer, subject, created_at, memories, size_bytes, revision, published_at";
 
 impl Directory {
     /// Gives a user a space, if they have none yet.
@@ -205,17 +208,17 @@ pub(super) fn identity(row: &dyn Row) -> Result<Identity> {
 fn record(row: &dyn Row) -> Result<UserRecord> {
     Ok(UserRecord {
         chamber: chamber(row)?,
-        state: state(row.integer(4)?),
+        state: state(row.integer(5)?),
         identity: Identity {
-            issuer: row.text(5)?.try_into().map_err(unreadable)?,
-            subject: row.text(6)?.try_into().map_err(unreadable)?,
+            issuer: row.text(6)?.try_into().map_err(unreadable)?,
+            subject: row.text(7)?.try_into().map_err(unreadable)?,
         },
-        created_at: row.moment(7)?,
+        created_at: row.moment(8)?,
         published: Published {
-            memories: row.integer(8)? as u64,
-            size_bytes: row.integer(9)? as u64,
-            revision: row.integer(10)? as u64,
+            memories: row.integer(9)? as u64,
+            size_bytes: row.integer(10)? as u64,
+            revision: row.integer(11)? as u64,
         },
-        published_at: row.maybe_moment(11)?,
+        published_at: row.maybe_moment(12)?,
     })
 }

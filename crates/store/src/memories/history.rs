@@ -6,7 +6,12 @@ use locule_core::id::MemoryId;
 use locule_core::memory::{Event, EventKind, Memory};
 
 use super::parse;
+use crate::content::Place;
 use crate::tx::{Row, Tx, Value};
+
+/// What the columns with content are called for the seal.
+pub const OLD: &str = "memory_history.old_value";
+pub const NEW: &str = "memory_history.new_value";
 
 const INSERT: &str =
     "INSERT INTO memory_history (number, memory_id, operation, old_value, new_value, created_at, timestamp) ";
@@ -33,7 +38,7 @@ pub fn updated(tx: &dyn Tx, old: &Memory, new: &Memory) -> Result<()> {
 
 /// A memory was deleted: that it was there and when is kept, what it said is not.
 pub fn deleted(tx: &dyn Tx, memory: &Memory, at: Timestamp) -> Result<()> {
-    tx.execute(
+    tx.run(
         "UPDATE memory_history SET old_value = NULL, new_value = NULL WHERE memory_id = $1",
         &[Value::Id(memory.id.as_bytes())],
     )?;
@@ -42,8 +47,8 @@ pub fn deleted(tx: &dyn Tx, memory: &Memory, at: Timestamp) -> Result<()> {
 
 /// All memories are about to be deleted.
 pub fn all_deleted(tx: &dyn Tx, at: Timestamp) -> Result<()> {
-    tx.execute("UPDATE memory_history SET old_value = NULL, new_value = NULL", &[])?;
-    tx.execute(
+    tx.run("UPDATE memory_history SET old_value = NULL, new_value = NULL", &[])?;
+    tx.run(
         "INSERT INTO memory_history (number, memory_id, operation, created_at, timestamp)
          SELECT (SELECT coalesce(max(number), 0) FROM memory_history) + row_number() OVER (ORDER BY number), id, 'delete',
                 created_at, $1 FROM memories",
@@ -66,7 +71,12 @@ pub fn changes(tx: &dyn Tx, id: MemoryId) -> Result<Option<(Timestamp, Vec<Event
         &mut |row| {
             let event = if row.text(0)? == "delete" { EventKind::Delete } else { EventKind::Update };
             created_at = Some(row.moment(3)?);
-            changes.push(Event { event, old_memory: text(row, 1)?, new_memory: text(row, 2)?, at: row.moment(4)? });
+            changes.push(Event {
+                event,
+                old_memory: text(row, 1, Place(OLD, id.as_bytes()))?,
+                new_memory: text(row, 2, Place(NEW, id.as_bytes()))?,
+                at: row.moment(4)?,
+            });
             Ok(())
         },
     )?;
@@ -83,8 +93,10 @@ struct Line<'a> {
 
 impl Line<'_> {
     fn insert(&self, tx: &dyn Tx, created_at: Timestamp) -> Result<()> {
-        let (old, new) = (self.old.map(value), self.new.map(value));
-        tx.execute(
+        let then =
+            |column, text: Option<&str>| text.map(|text| tx.json(Place(column, self.id.as_bytes()), value(text)));
+        let (old, new) = (then(OLD, self.old), then(NEW, self.new));
+        tx.run(
             &format!("{INSERT} VALUES ({NUMBER}, $1, $2, $3, $4, $5, $6)"),
             &[
                 Value::Id(self.id.as_bytes()),
@@ -104,7 +116,7 @@ fn value(memory: &str) -> String {
 }
 
 /// The text that a line has in this column.
-fn text(row: &dyn Row, column: usize) -> Result<Option<String>> {
+fn text(row: &dyn Row, column: usize, place: Place) -> Result<Option<String>> {
     #[derive(serde::Deserialize)]
     struct Then {
         memory: String,
@@ -112,5 +124,5 @@ fn text(row: &dyn Row, column: usize) -> Result<Option<String>> {
     if row.is_null(column) {
         return Ok(None);
     }
-    parse(row.json(column)?).map(|then: Then| Some(then.memory))
+    parse(&row.json_of(column, place)?).map(|then: Then| Some(then.memory))
 }

@@ -1,14 +1,17 @@
 //! Memories: the statements over them, those that look in [`read`] and those that change in [`write`].
 
-mod history;
+pub(crate) mod form;
+pub(crate) mod history;
 mod read;
 mod run;
+mod sieve;
 mod write;
 
 use locule_core::memory::{Memory, Metadata};
 use locule_core::{Code, Error, Result};
 
 pub use self::write::Ready;
+use crate::content::Place;
 use crate::state::Model;
 use crate::tx::Row;
 
@@ -30,15 +33,16 @@ pub fn mismatch(own: &Model, asked: &Model) -> Error {
 
 /// The memory in [`COLUMNS`].
 pub(crate) fn memory(row: &dyn Row) -> Result<Memory> {
+    let id = row.memory_id(0)?;
     Ok(Memory {
-        id: row.memory_id(0)?,
-        memory: row.text(1)?.to_owned(),
-        agent_id: row.maybe_text(2)?,
-        run_id: row.maybe_text(3)?,
-        app_id: row.maybe_text(4)?,
-        categories: row.texts(5)?,
-        metadata: metadata(row.json(6)?)?,
-        hash: row.text(7)?.to_owned(),
+        memory: row.text_of(1, Place(form::MEMORY, id.as_bytes()))?,
+        agent_id: row.label_of(2, form::AGENT)?,
+        run_id: row.label_of(3, form::RUN)?,
+        app_id: row.label_of(4, form::APP)?,
+        categories: row.labels_of(5, form::CATEGORIES)?,
+        metadata: metadata(&row.json_of(6, Place(form::METADATA, id.as_bytes()))?)?,
+        hash: row.label_of(7, form::HASH)?.unwrap_or_default(),
+        id,
         expiration: row.maybe_moment(8)?,
         created_at: row.moment(9)?,
         updated_at: row.moment(10)?,

@@ -7,7 +7,8 @@ use locule_core::id::MemoryId;
 use locule_core::memory::{Entity, EntityKind, Event, EventKind, ListQuery, Memory, Page, Statistics};
 use locule_core::{Error, Result};
 
-use super::{COLUMNS, history, memory};
+use super::{COLUMNS, form, history, memory};
+use crate::content::Place;
 use crate::filter;
 use crate::space::Reader;
 use crate::tx::{Owned, Sql, Value};
@@ -47,6 +48,9 @@ impl Reader<'_> {
     /// A page of memories, newest first.
     pub fn list(&self, query: &ListQuery) -> Result<Page> {
         query.check()?;
+        if let Some(filter) = self.sieve(query.filter.as_ref()).own {
+            return self.list_matching(filter, query);
+        }
         let total = self.count(query.filter.as_ref())?;
         let mut sql = Sql::default();
         sql.push("SELECT ").push(COLUMNS).push(" FROM memories WHERE ");
@@ -59,11 +63,7 @@ impl Reader<'_> {
         if query.offset > 0 {
             sql.push(" OFFSET ").bind(Owned::Integer(query.offset as i64));
         }
-        let mut memories = self.tx.all(sql.text(), &sql.values(), memory)?;
-        let more = memories.len() > query.limit;
-        memories.truncate(query.limit);
-        let next = memories.last().filter(|_| more).map(|memory| memory.id);
-        Ok(Page { memories, total, next })
+        Ok(Page::cut(self.tx.all(sql.text(), &sql.values(), memory)?, total, query.limit))
     }
 
     /// How many memories match.
@@ -71,6 +71,11 @@ impl Reader<'_> {
         // A writer's own changes are not in the state before they are committed.
         if filter.is_none() && !self.writes {
             return Ok(self.state()?.memories.saturating_sub(self.expired()?));
+        }
+        if let Some(filter) = self.sieve(filter).own {
+            let mut count = 0;
+            self.each_matching(filter, &mut |_, _| count += 1)?;
+            return Ok(count);
         }
         let mut sql = Sql::default();
         sql.push("SELECT count(*) FROM memories WHERE ");
@@ -81,10 +86,15 @@ impl Reader<'_> {
     /// Every memory, oldest first, with its vector.
     pub fn export(&self, each: &mut dyn FnMut(Memory, Vec<f32>) -> Result<()>) -> Result<()> {
         let mut sql = Sql::default();
-        sql.push("SELECT ").push(COLUMNS).push(", embedding FROM memories JOIN memory_vectors USING (number) WHERE ");
+        sql.push("SELECT ")
+            .push(COLUMNS)
+            .push(", embedding, number FROM memories JOIN memory_vectors USING (number) WHERE ");
         self.push_visible(&mut sql, None);
         sql.push(" ORDER BY id");
-        self.tx.query(sql.text(), &sql.values(), &mut |row| each(memory(row)?, vector::decode(row.blob(11)?)))
+        self.tx.query(sql.text(), &sql.values(), &mut |row| {
+            let place = row.integer(12)?.to_be_bytes();
+            each(memory(row)?, vector::decode(&row.bytes_of(11, Place(form::EMBEDDING, &place))?))
+        })
     }
 
     /// What happened to a memory, oldest first. Of a deleted one, that it was there and when.
@@ -112,29 +122,39 @@ impl Reader<'_> {
 
     /// Every agent, application and run that has memories, by name.
     pub fn entities(&self) -> Result<Vec<Entity>> {
-        let kinds = [("agent_id", EntityKind::Agent), ("app_id", EntityKind::App), ("run_id", EntityKind::Run)];
-        let mut entities = Vec::new();
-        for (column, kind) in kinds {
+        let kinds = [
+            ("agent_id", form::AGENT, EntityKind::Agent),
+            ("app_id", form::APP, EntityKind::App),
+            ("run_id", form::RUN, EntityKind::Run),
+        ];
+        let mut entities: Vec<Entity> = Vec::new();
+        for (column, sealed, kind) in kinds {
             let mut sql = Sql::default();
             sql.push("SELECT ").push(column).push(", count(*), min(created_at), max(updated_at) FROM memories WHERE ");
             sql.push(column).push(" IS NOT NULL AND ");
             self.push_visible(&mut sql, None);
-            sql.push(" GROUP BY ").push(column).push(" ORDER BY ").push(column);
-            entities.extend(self.tx.all(sql.text(), &sql.values(), |row| {
+            sql.push(" GROUP BY ").push(column);
+            let mut found = self.tx.all(sql.text(), &sql.values(), |row| {
                 Ok(Entity {
                     kind,
-                    name: row.text(0)?.to_owned(),
+                    name: row.label_of(0, sealed)?.unwrap_or_default(),
                     memories: row.integer(1)? as u64,
                     first_memory: row.moment(2)?,
                     latest_change: row.moment(3)?,
                 })
-            })?);
+            })?;
+            // Here and not in the database, which may sort by what it has sealed, or by another alphabet.
+            found.sort_by(|one, other| one.name.cmp(&other.name));
+            entities.append(&mut found);
         }
         Ok(entities)
     }
 
     /// Figures over the space.
     pub fn statistics(&self) -> Result<Statistics> {
+        if self.tx.seal().is_some() {
+            return self.opened_statistics();
+        }
         let mut sql = Sql::default();
         sql.push(
             "SELECT count(*), CAST(coalesce(avg(length(memory)), 0) AS double precision), min(created_at), max(created_at) FROM memories WHERE ",

@@ -5,7 +5,7 @@ use locule_core::memory::{Change, Memory, Run, RunPage, RunQuery};
 use locule_core::{Code, Error, Result};
 
 use super::write::Labels;
-use super::{COLUMNS, memory};
+use super::{COLUMNS, form, memory};
 use crate::space::{Reader, Writer};
 use crate::tx::{Owned, Sql, Value};
 
@@ -34,7 +34,7 @@ impl Reader<'_> {
         let mut runs = self.tx.all(sql.text(), &sql.values(), |row| {
             let memories = row.integer(1)?;
             let run = Run {
-                run_id: row.text(0)?.to_owned(),
+                run_id: row.label_of(0, form::RUN)?.unwrap_or_default(),
                 memories: memories as u64,
                 first_memory: row.moment(2)?,
                 latest_memory: row.moment(3)?,
@@ -55,7 +55,7 @@ impl Writer<'_> {
     pub fn end_run(&mut self, run_id: &str) -> Result<u64> {
         let doomed = self.tx.all(
             &format!("SELECT {COLUMNS}, number FROM memories WHERE run_id = $1"),
-            &[Value::Text(run_id)],
+            &[Value::Text(&self.tx.label(form::RUN, run_id))],
             |row| Ok((memory(row)?, row.integer(11)?)),
         )?;
         for (memory, number) in &doomed {

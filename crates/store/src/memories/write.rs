@@ -5,7 +5,9 @@ use locule_core::id::{MemoryId, Tick};
 use locule_core::memory::{Added, Change, Memory, NewMemory, hash};
 use locule_core::{Code, Error, Result};
 
+use super::form::{self, Form};
 use super::{COLUMNS, history, memory, mismatch};
+use crate::content::Place;
 use crate::filter;
 use crate::space::Writer;
 use crate::state::Model;
@@ -104,9 +106,12 @@ impl Writer<'_> {
         if let Some(row) = row {
             self.adopt(model)?;
             self.check_row(&row)?;
-            self.tx.execute(
+            self.tx.run(
                 "UPDATE memory_vectors SET embedding = $1 WHERE number = $2",
-                &[Value::Blob(&row), Value::Integer(number)],
+                &[
+                    Value::Blob(&self.tx.bytes(Place(form::EMBEDDING, &number.to_be_bytes()), &row)),
+                    Value::Integer(number),
+                ],
             )?;
             self.delta.put(number, row);
         }
@@ -128,10 +133,15 @@ impl Writer<'_> {
         let count = match filter {
             None => self.clear()?,
             Some(filter) => {
+                let sieve = self.sieve(Some(filter));
                 let mut sql = Sql::default();
                 sql.push("SELECT ").push(COLUMNS).push(", number FROM memories WHERE ");
-                filter::push(&mut sql, self.tx.dialect(), filter);
-                let doomed = self.tx.all(sql.text(), &sql.values(), |row| Ok((memory(row)?, row.integer(11)?)))?;
+                match sieve.asked {
+                    Some(filter) => filter::push(&mut sql, self.tx.dialect(), filter),
+                    None => drop(sql.push("TRUE")),
+                }
+                let mut doomed = self.tx.all(sql.text(), &sql.values(), |row| Ok((memory(row)?, row.integer(11)?)))?;
+                doomed.retain(|(memory, _)| sieve.passes(memory));
                 for (memory, number) in &doomed {
                     self.remove(*number, memory)?;
                 }
@@ -186,9 +196,15 @@ impl Writer<'_> {
              created_at, updated_at, number FROM memories WHERE hash = $1 AND coalesce(agent_id, '') = $2 \
              AND coalesce(run_id, '') = $3 AND coalesce(app_id, '') = $4";
         let Labels { agent, run, app } = labels;
-        let found = self.tx.first(
+        let tx = &*self.reader.tx;
+        let found = tx.first(
             SAME,
-            &[Value::Text(hash), Value::Text(agent), Value::Text(run), Value::Text(app)],
+            &[
+                Value::Text(&tx.label(form::HASH, hash)),
+                Value::Text(&tx.label(form::AGENT, agent)),
+                Value::Text(&tx.label(form::RUN, run)),
+                Value::Text(&tx.label(form::APP, app)),
+            ],
             |row| Ok((memory(row)?, row.integer(11)?)),
         )?;
         self.unless_expired(found)
@@ -239,31 +255,33 @@ impl Writer<'_> {
 
     fn insert(&mut self, memory: &Memory, row: Vec<u8>) -> Result<()> {
         self.check_row(&row)?;
-        let metadata = json(memory)?;
         let number = self.next_number()?;
-        self.tx.execute(
+        let tx = &*self.reader.tx;
+        let form = Form::of(tx, memory)?;
+        let [text, agent_id, run_id, app_id, categories, metadata, hash] = form.values();
+        self.tx.run(
             "INSERT INTO memories (number, id, memory, agent_id, run_id, app_id, categories, metadata, hash, expiration,
                                    created_at, updated_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
             &[
                 Value::Integer(number),
                 Value::Id(memory.id.as_bytes()),
-                Value::Text(&memory.memory),
-                Value::text(memory.agent_id.as_deref()),
-                Value::text(memory.run_id.as_deref()),
-                Value::text(memory.app_id.as_deref()),
-                Value::Texts(&memory.categories),
-                Value::Json(&metadata),
-                Value::Text(&memory.hash),
+                text,
+                agent_id,
+                run_id,
+                app_id,
+                categories,
+                metadata,
+                hash,
                 Value::moment(memory.expiration),
                 Value::Moment(memory.created_at),
                 Value::Moment(memory.updated_at),
             ],
         )?;
         self.tx.dialect().words_insert(&*self.reader.tx, number, &memory.memory)?;
-        self.tx.execute(
+        self.tx.run(
             "INSERT INTO memory_vectors (number, embedding) VALUES ($1, $2)",
-            &[Value::Integer(number), Value::Blob(&row)],
+            &[Value::Integer(number), Value::Blob(&tx.bytes(Place(form::EMBEDDING, &number.to_be_bytes()), &row))],
         )?;
         self.put_words(number, &memory.memory);
         history::created(&*self.reader.tx, memory)?;
@@ -296,21 +314,22 @@ impl Writer<'_> {
 
     pub(super) fn write_row(&self, number: i64, old: &Memory, new: &Memory) -> Result<()> {
         let tx = &*self.reader.tx;
-        let metadata = json(new)?;
+        let form = Form::of(tx, new)?;
+        let [text, agent_id, run_id, app_id, categories, metadata, hash] = form.values();
         if old.memory != new.memory {
             tx.dialect().words_remove(tx, number, &old.memory)?;
         }
-        tx.execute(
+        tx.run(
             "UPDATE memories SET memory = $1, agent_id = $2, run_id = $3, app_id = $4, categories = $5, metadata = $6,
                  hash = $7, expiration = $8, created_at = $9, updated_at = $10 WHERE number = $11",
             &[
-                Value::Text(&new.memory),
-                Value::text(new.agent_id.as_deref()),
-                Value::text(new.run_id.as_deref()),
-                Value::text(new.app_id.as_deref()),
-                Value::Texts(&new.categories),
-                Value::Json(&metadata),
-                Value::Text(&new.hash),
+                text,
+                agent_id,
+                run_id,
+                app_id,
+                categories,
+                metadata,
+                hash,
                 Value::moment(new.expiration),
                 Value::Moment(new.created_at),
                 Value::Moment(new.updated_at),
@@ -327,8 +346,8 @@ impl Writer<'_> {
         self.detach(memory.id)?;
         let tx = &*self.reader.tx;
         tx.dialect().words_remove(tx, number, &memory.memory)?;
-        tx.execute("DELETE FROM memories WHERE number = $1", &[Value::Integer(number)])?;
-        tx.execute("DELETE FROM memory_vectors WHERE number = $1", &[Value::Integer(number)])?;
+        tx.run("DELETE FROM memories WHERE number = $1", &[Value::Integer(number)])?;
+        tx.run("DELETE FROM memory_vectors WHERE number = $1", &[Value::Integer(number)])?;
         history::deleted(tx, memory, self.reader.now)?;
         let vector = 2 * self.state.model.as_ref().map_or(0, |model| model.dimension) as u64;
         self.state.memories = self.state.memories.saturating_sub(1);
@@ -343,9 +362,9 @@ impl Writer<'_> {
         history::all_deleted(tx, self.reader.now)?;
         tx.dialect().words_clear(tx)?;
         // Before the memories: where a key leads to them, it has nothing left to look for.
-        tx.execute("DELETE FROM memory_relationships", &[])?;
-        tx.execute("DELETE FROM memories", &[])?;
-        tx.execute("DELETE FROM memory_vectors", &[])?;
+        tx.run("DELETE FROM memory_relationships", &[])?;
+        tx.run("DELETE FROM memories", &[])?;
+        tx.run("DELETE FROM memory_vectors", &[])?;
         self.state.memories = 0;
         self.state.size_bytes = 0;
         self.delta.clear();
@@ -410,8 +429,4 @@ fn size(memory: &Memory) -> u64 {
         serde_json::to_string(&memory.metadata).map_or(0, |text| text.len())
     };
     (memory.memory.len() + metadata) as u64
-}
-
-fn json(memory: &Memory) -> Result<String> {
-    serde_json::to_string(&memory.metadata).map_err(Error::internal)
 }

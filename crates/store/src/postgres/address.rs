@@ -1,15 +1,19 @@
 //! Where a PostgreSQL is and how to speak to it: from a URL of libpq's form to a connection's settings.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use locule_core::{Error, Result};
 use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
 use postgres_openssl::MakeTlsConnector;
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode};
 
-/// How long a connection may take to come about, in one of possibly several hosts.
+use super::pulse::Pulse;
+
+/// How long it may take until a host accepts a connection.
 const CONNECT: Duration = Duration::from_secs(2);
 
 /// After how long silence on a connection is looked into by the system, and given up.
@@ -31,6 +35,24 @@ pub struct Address {
     config: Config,
     verify: Verify,
     authority: Option<PathBuf>,
+    /// Which of several hosts was the right one last: the others are most likely not.
+    last: Arc<AtomicUsize>,
+    /// Shared by all that was made from one address: it is one server, whoever signs in to what in it.
+    pulse: Arc<Pulse>,
+}
+
+/// One of an address's hosts.
+pub(super) struct OneHost {
+    number: usize,
+    pub config: Config,
+    last: Arc<AtomicUsize>,
+}
+
+impl OneHost {
+    /// It was the right one.
+    pub fn remember(&self) {
+        self.last.store(self.number, Ordering::Relaxed);
+    }
 }
 
 /// How much of the server's certificate is checked, as libpq's `sslmode` has it.
@@ -49,6 +71,30 @@ fn habits(mut config: Config) -> Config {
         .tcp_user_timeout(SILENCE)
         .application_name("locule");
     config
+}
+
+/// Everything of a configuration but its hosts and who connects.
+fn nobody_at(old: &Config) -> Config {
+    let mut config = Config::new();
+    if let Some(database) = old.get_dbname() {
+        config.dbname(database);
+    }
+    if let Some(options) = old.get_options() {
+        config.options(options);
+    }
+    config
+        .ssl_mode(old.get_ssl_mode())
+        .ssl_negotiation(old.get_ssl_negotiation())
+        .target_session_attrs(old.get_target_session_attrs())
+        .load_balance_hosts(old.get_load_balance_hosts());
+    config
+}
+
+fn add_host(config: &mut Config, host: &Host) {
+    match host {
+        Host::Tcp(name) => config.host(name),
+        Host::Unix(path) => config.host_path(path),
+    };
 }
 
 impl Address {
@@ -86,7 +132,7 @@ impl Address {
         if config.get_hosts().is_empty() {
             return Err(refuse("it names no host".to_owned()));
         }
-        Ok(Address { config: habits(config), verify, authority })
+        Ok(Address { config: habits(config), verify, authority, last: Arc::default(), pulse: Arc::new(Pulse::new()) })
     }
 
     /// The user that the URL names.
@@ -101,34 +147,44 @@ impl Address {
 
     /// The same server, for nobody in particular.
     pub fn anybody(&self) -> Self {
-        let mut address = self.clone();
-        let mut config = Config::new();
-        let old = &self.config;
-        for host in old.get_hosts() {
-            match host {
-                Host::Tcp(name) => config.host(name),
-                Host::Unix(path) => config.host_path(path),
-            };
+        let mut config = nobody_at(&self.config);
+        for host in self.config.get_hosts() {
+            add_host(&mut config, host);
         }
-        for host in old.get_hostaddrs() {
+        for host in self.config.get_hostaddrs() {
             config.hostaddr(*host);
         }
-        for port in old.get_ports() {
+        for port in self.config.get_ports() {
             config.port(*port);
         }
-        if let Some(database) = old.get_dbname() {
-            config.dbname(database);
-        }
-        if let Some(options) = old.get_options() {
-            config.options(options);
-        }
-        config
-            .ssl_mode(old.get_ssl_mode())
-            .ssl_negotiation(old.get_ssl_negotiation())
-            .target_session_attrs(old.get_target_session_attrs())
-            .load_balance_hosts(old.get_load_balance_hosts());
-        address.config = habits(config);
-        address
+        Address { config: habits(config), ..self.clone() }
+    }
+
+    /// Its hosts one by one, first the one that was right the last time.
+    pub(super) fn hosts(&self) -> Vec<OneHost> {
+        let hosts = self.config.get_hosts();
+        let one = |number: usize| {
+            let mut config = nobody_at(&self.config);
+            add_host(&mut config, &hosts[number]);
+            if let Some(address) = self.config.get_hostaddrs().get(number) {
+                config.hostaddr(*address);
+            }
+            if let Some(port) = self.config.get_ports().get(number).or(self.config.get_ports().first()) {
+                config.port(*port);
+            }
+            if let Some(user) = self.config.get_user() {
+                config.user(user);
+            }
+            if let Some(password) = self.config.get_password() {
+                config.password(password);
+            }
+            OneHost { number, config: habits(config), last: self.last.clone() }
+        };
+        let first = match self.config.get_load_balance_hosts() {
+            LoadBalanceHosts::Random => self.last.fetch_add(1, Ordering::Relaxed),
+            _ => self.last.load(Ordering::Relaxed),
+        };
+        (0..hosts.len()).map(|step| one((first + step) % hosts.len())).collect()
     }
 
     /// The same server for another login.
@@ -157,8 +213,8 @@ impl Address {
         format!("{}/{}", hosts.join(","), self.database().unwrap_or_default())
     }
 
-    pub(super) fn config(&self) -> &Config {
-        &self.config
+    pub(crate) fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
     }
 
     pub(super) fn tls(&self) -> Result<MakeTlsConnector> {
@@ -178,6 +234,11 @@ impl Address {
             Ok(())
         });
         Ok(connector)
+    }
+
+    /// Whether it is reached through sockets of this machine alone.
+    pub(super) fn is_a_socket(&self) -> bool {
+        self.config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)))
     }
 
     /// Whether everything sent may be read on the way: neither TLS required nor a way that stays on this machine.

@@ -11,6 +11,7 @@ use locule_core::{Error, Result};
 use super::connection::Connection;
 use super::dialect::Postgres;
 use super::value::Columns;
+use crate::error::silent;
 use crate::group::Bearer;
 use crate::tx::{Dialect, Row, Tx, Value};
 
@@ -103,7 +104,7 @@ impl<C: Deref<Target = Connection>> Tx for Apart<C> {
         let ahead = self.take_ahead();
         if !ahead.is_empty() {
             let answers = self.noticed(self.connection.batch_and(&ahead, &[(sql, values)]))?;
-            return answers.iter().flatten().try_for_each(|row| each(&Columns(row)));
+            return answers.iter().flatten().try_for_each(|row| each(&Columns::of(row)));
         }
         let mut refused = false;
         let answer = self.connection.query(sql, values, &mut |row| each(row).inspect_err(|_| refused = true));
@@ -136,6 +137,9 @@ impl<C: Deref<Target = Connection> + Send> Bearer for Apart<C> {
     fn begin(&self) -> Result<()> {
         self.ahead.take();
         self.failed.set(false);
+        if self.connection.is_stale() {
+            return Err(silent());
+        }
         self.open.set(true);
         self.connection.batch_and(WRITE, &[(LOCK, &[])]).map(drop)
     }

@@ -5,8 +5,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Instant;
 
-use locule_core::{Code, Error, Result};
+use locule_core::{Error, Result};
 use tokio_postgres::Row as Answer;
 
 use super::connection::{Asked, Connection};
@@ -15,7 +17,9 @@ use super::pool::{Lent, Pool};
 use super::stays::Stay;
 use super::turns::Turn;
 use super::value::Columns;
+use crate::content::Seal;
 use crate::error::corrupt;
+use crate::group::was_dead;
 use crate::state;
 use crate::tx::{Dialect, Row, Tx, Value};
 
@@ -28,6 +32,8 @@ pub struct Binding {
     pub values: Vec<String>,
     /// What has to come back.
     pub expected: Vec<String>,
+    /// What seals the content of the space's rows.
+    pub seal: Option<Arc<Seal>>,
 }
 
 impl Binding {
@@ -49,7 +55,7 @@ impl Binding {
     /// The transaction is the space's that it was made for, or nobody's.
     fn check(&self, answer: &[Answer]) -> Result<()> {
         let row = answer.first().ok_or_else(|| Error::internal("a transaction was not bound"))?;
-        let same = |(index, text): (usize, &String)| Columns(row).text(index).is_ok_and(|bound| bound == text);
+        let same = |(index, text): (usize, &String)| Columns::of(row).text(index).is_ok_and(|bound| bound == text);
         if row.len() == self.expected.len() && self.expected.iter().enumerate().all(same) {
             return Ok(());
         }
@@ -65,10 +71,16 @@ enum Kind {
 }
 
 impl Kind {
+    /// Nobody waits for ever for whoever is not heard of any more: not the server for us, nor we for another that writes.
     fn begin(self) -> &'static str {
         match self {
-            Kind::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-            Kind::Write => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+            Kind::Read => {
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL idle_in_transaction_session_timeout = '10s'"
+            }
+            Kind::Write => {
+                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL idle_in_transaction_session_timeout = '10s'; \
+                 SET LOCAL lock_timeout = '5s'"
+            }
         }
     }
 
@@ -126,9 +138,10 @@ impl<Door: Hash + Eq + Copy> Bound<Door> {
             _turn: turn,
             _stay: stay,
         };
+        let asked = Instant::now();
         match bound.start() {
             // The connection may have died while nobody used it. Nothing was done yet: a new one may try.
-            Err(error) if error.code() == Code::BackendUnavailable => {
+            Err(error) if was_dead(&error, asked) => {
                 bound.connection = pool.lend_fresh(door)?;
                 bound.start()?;
             }
@@ -138,6 +151,8 @@ impl<Door: Hash + Eq + Copy> Bound<Door> {
     }
 
     fn start(&self) -> Result<()> {
+        // It may be the second attempt, after one that failed.
+        self.failed.set(false);
         self.touched.set(false);
         self.over.set(false);
         let asked: Asked = (self.kind.state(), &[]);
@@ -150,11 +165,13 @@ impl<Door: Hash + Eq + Copy> Bound<Door> {
         Ok(())
     }
 
+    /// It goes out at once, and whatever comes next on this connection comes after it: nobody waits for the answer here.
     fn roll_back(&self) -> Result<()> {
         self.over.set(true);
         self.state.take();
+        self.connection.forget();
         // Nothing is set for a session, here or anywhere; it is reset all the same.
-        self.connection.batch("ROLLBACK; RESET ALL").inspect_err(|_| self.connection.spoil())?;
+        self.connection.send("ROLLBACK; RESET ALL").inspect_err(|_| self.connection.spoil())?;
         self.failed.set(false);
         Ok(())
     }
@@ -172,14 +189,22 @@ impl<Door: Hash + Eq + Copy> Tx for Bound<Door> {
         self.noticed(self.connection.execute(sql, values))
     }
 
+    fn run(&self, sql: &str, values: &[Value]) -> Result<()> {
+        self.touched.set(true);
+        self.state.take();
+        self.noticed(self.connection.run_ahead(sql, values))
+    }
+
     fn query(&self, sql: &str, values: &[Value], each: &mut dyn FnMut(&dyn Row) -> Result<()>) -> Result<()> {
         self.touched.set(true);
         let state = self.state.borrow().clone();
         if let Some(state) = state.filter(|_| sql == state::READ) {
-            return each(&Columns(&state));
+            return each(&Columns::of(&state));
         }
         let mut refused = false;
-        let answer = self.connection.query(sql, values, &mut |row| each(row).inspect_err(|_| refused = true));
+        let answer = self.connection.query_rows(sql, values, &mut |row| {
+            each(&Columns { row, seal: self.seal() }).inspect_err(|_| refused = true)
+        });
         // If it was only the reader who had enough, the transaction is as good as before.
         if refused { answer } else { self.noticed(answer) }
     }
@@ -204,6 +229,10 @@ impl<Door: Hash + Eq + Copy> Tx for Bound<Door> {
 
     fn dialect(&self) -> &'static dyn Dialect {
         &Postgres
+    }
+
+    fn seal(&self) -> Option<&Seal> {
+        self.binding.seal.as_deref()
     }
 }
 

@@ -2,10 +2,13 @@
 //! waits for an answer: a caller that goes away in the midst leaves nothing half sent.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::error::Error as _;
 use std::future::{Future, poll_fn};
 use std::num::NonZeroUsize;
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
@@ -13,15 +16,17 @@ use futures_util::future::{try_join, try_join_all};
 use locule_core::{Code, Error, Result};
 use lru::LruCache;
 use tokio::runtime::Runtime;
+use tokio::time::error::Elapsed;
 use tokio_postgres::{Client, RowStream, Statement};
 
 use super::address::{Address, Pooler};
-use super::value::{Columns, Parameter};
+use super::pulse::{Journey, Pulse};
+use super::value::{Columns, Kept, Parameter};
 use crate::error::{of_postgres, silent};
 use crate::tx::{Owned, Row, Value};
 
-/// How long an answer, or the next part of one, is waited for. Below the usual deadline of a request, so that a database
-/// which has frozen is an error with a name and not a request that ran out of time.
+/// How long an answer, or the next part of one, is waited for, if the work has not to be done sooner. Below the usual deadline
+/// of a request, so that a database which has frozen is an error with a name and not a request that ran out of time.
 const PATIENCE: Duration = Duration::from_secs(8);
 
 /// How many statements a connection keeps prepared.
@@ -30,16 +35,22 @@ const STATEMENTS: NonZeroUsize = NonZeroUsize::new(128).unwrap();
 /// A connection.
 pub struct Connection {
     runtime: Runtime,
-    client: Client,
+    client: Arc<Client>,
     /// What moves bytes. It ends when the other side has gone.
     link: RefCell<Link>,
+    /// What is not waited for on its own, in the order in which it goes out. Its outcome is that of the next wait.
+    ahead: RefCell<VecDeque<Ahead>>,
     pooler: Pooler,
     statements: RefCell<LruCache<String, Statement>>,
     spoiled: Cell<bool>,
     patience: Duration,
+    pulse: Arc<Pulse>,
+    /// How many silences there had been when it was opened.
+    silences: u64,
 }
 
 type Link = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send>>;
+type Ahead = Link;
 
 /// A statement with its values.
 pub type Asked<'a> = (&'a str, &'a [Value<'a>]);
@@ -48,18 +59,36 @@ impl Connection {
     /// Connects.
     #[expect(clippy::disallowed_methods, reason = "the home of connecting")]
     pub fn open(address: &Address, pooler: Pooler) -> Result<Self> {
+        let pulse = address.pulse().clone();
+        let silences = pulse.silences();
+        let journey = pulse.journey()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal)?;
         let tls = address.tls()?;
-        let opening = async { tokio::time::timeout(PATIENCE, address.config().connect(tls)).await };
-        let (client, link) = runtime.block_on(opening).map_err(|_| silent())?.map_err(of_postgres)?;
+        // One by one, and not all in one call: that would wait for ever behind a host that accepts and says nothing.
+        let mut opened = Ok(Err(None));
+        let hosts = address.hosts();
+        let share = PATIENCE / hosts.len().max(1) as u32;
+        for host in hosts {
+            let patience = journey.patience(share);
+            let opening = async { tokio::time::timeout(patience, host.config.connect(tls.clone())).await };
+            opened = runtime.block_on(opening).map(|opened| opened.map_err(Some));
+            if matches!(opened, Ok(Ok(_))) {
+                host.remember();
+                break;
+            }
+        }
+        let (client, link) = ended(journey, opened)?;
         Ok(Connection {
             runtime,
-            client,
+            client: Arc::new(client),
             link: RefCell::new(Box::pin(link)),
+            ahead: RefCell::default(),
             pooler,
             statements: RefCell::new(LruCache::new(STATEMENTS)),
             spoiled: Cell::new(false),
             patience: PATIENCE,
+            pulse,
+            silences,
         })
     }
 
@@ -77,14 +106,71 @@ impl Connection {
         Ok(rows.rows_affected().unwrap_or(0) as usize)
     }
 
+    /// Runs a statement of which nothing is wanted but that it succeeds. It goes out on the journey of the next one, before
+    /// it, and if it fails, so does that.
+    pub fn run_ahead(&self, sql: &str, values: &[Value]) -> Result<()> {
+        if self.pooler == Pooler::None && !self.is_ready(&(sql, values)) {
+            return self.execute(sql, values).map(drop);
+        }
+        let client = self.client.clone();
+        let parameters: Vec<_> = values.iter().map(|value| Kept(Owned::of(*value))).collect();
+        let running: Ahead = if self.pooler == Pooler::Transaction {
+            let sql = sql.to_owned();
+            let typed: Vec<_> =
+                parameters.into_iter().map(|kept| (kept.kind(), kept)).map(|(kind, kept)| (kept, kind)).collect();
+            Box::pin(async move { finish(client.query_typed_raw(&sql, typed).await?).await })
+        } else {
+            let Some(statement) = self.statements.borrow_mut().get(&key(sql, values)).cloned() else {
+                return Err(Error::internal("a statement that was prepared is not"));
+            };
+            Box::pin(async move { finish(client.query_raw(&statement, parameters).await?).await })
+        };
+        self.ahead.borrow_mut().push_back(running);
+        Ok(())
+    }
+
+    /// Takes back what has not gone out.
+    pub fn forget(&self) {
+        self.ahead.borrow_mut().clear();
+    }
+
+    /// Sends statements without values now, and does not wait for the answer: the next wait does.
+    pub fn send(&self, sql: &str) -> Result<()> {
+        if self.is_spoiled() {
+            return Err(silent());
+        }
+        let (client, sql) = (self.client.clone(), sql.to_owned());
+        self.ahead.borrow_mut().push_back(Box::pin(async move { client.batch_execute(&sql).await }));
+        let mut link = self.link.borrow_mut();
+        let sending = poll_fn(|context| {
+            let failed =
+                self.poll_ahead(context).map_err(of_postgres).and_then(|()| match link.as_mut().poll(context) {
+                    Poll::Ready(ended) => Err(ended.err().map_or_else(silent, of_postgres)),
+                    Poll::Pending => Ok(()),
+                });
+            Poll::Ready(failed)
+        });
+        self.runtime.block_on(sending).inspect_err(|_| self.spoil())
+    }
+
     /// Runs a statement and shows each row to `each`, until there are no more or `each` fails.
     ///
     /// `each` asks nothing on this connection: the answer would stand behind the rows that it has not yet taken.
     pub fn query(&self, sql: &str, values: &[Value], each: &mut dyn FnMut(&dyn Row) -> Result<()>) -> Result<()> {
+        self.query_rows(sql, values, &mut |row| each(&Columns::of(row)))
+    }
+
+    /// The same with rows as they come.
+    pub fn query_rows(
+        &self,
+        sql: &str,
+        values: &[Value],
+        each: &mut dyn FnMut(&tokio_postgres::Row) -> Result<()>,
+    ) -> Result<()> {
         let rows = self.wait(self.ask(sql, values))?;
         let mut rows = pin!(rows);
         while let Some(row) = self.wait(rows.try_next())? {
-            each(&Columns(&row))?;
+            each(&row)?;
         }
         Ok(())
     }
@@ -141,6 +227,12 @@ impl Connection {
         self.spoiled.set(true);
     }
 
+    /// Whether the server has been silent since it was opened. It may still be good; or nobody is at its other end any more, and
+    /// it would be a long wait to find out.
+    pub fn is_stale(&self) -> bool {
+        self.pulse.silences() != self.silences
+    }
+
     /// Whether a statement can go out without being prepared first.
     fn is_ready(&self, (sql, values): &Asked) -> bool {
         self.pooler == Pooler::Transaction || self.statements.borrow().contains(&key(sql, values))
@@ -175,30 +267,99 @@ impl Connection {
         if self.is_spoiled() {
             return Err(silent());
         }
+        let journey = self.pulse.journey()?;
+        let patience = journey.patience(self.patience);
         let mut answer = pin!(answer);
+        let mut answered = None;
         let mut link = self.link.borrow_mut();
-        let turning = poll_fn(|context| {
-            if let Poll::Ready(answer) = answer.as_mut().poll(context) {
-                return Poll::Ready(answer.map_err(of_postgres));
+        let mut look = |context: &mut Context| {
+            // In this order: who is asked first goes out first.
+            if let Err(error) = self.poll_ahead(context) {
+                return Poll::Ready(Err(Some(error)));
             }
-            if let Poll::Ready(ended) = link.as_mut().poll(context) {
+            if answered.is_none()
+                && let Poll::Ready(answer) = answer.as_mut().poll(context)
+            {
+                answered = Some(answer.map_err(Some));
+            }
+            match self.ahead.borrow().is_empty().then(|| answered.take()).flatten() {
+                Some(answer) => Poll::Ready(answer),
+                None => Poll::Pending,
+            }
+        };
+        let turning = poll_fn(|context| {
+            if let Poll::Ready(answer) = look(context) {
+                return Poll::Ready(answer);
+            }
+            if let Poll::Ready(gone) = link.as_mut().poll(context) {
                 // What has come before the end may still answer.
                 self.spoil();
-                if let Poll::Ready(answer) = answer.as_mut().poll(context) {
-                    return Poll::Ready(answer.map_err(of_postgres));
+                if let Poll::Ready(answer) = look(context) {
+                    return Poll::Ready(answer);
                 }
-                return Poll::Ready(Err(ended.err().map_or_else(silent, of_postgres)));
+                return Poll::Ready(Err(gone.err()));
             }
             // The link may have moved what the answer waited for; it wakes us if so.
             Poll::Pending
         });
-        let answer = self.runtime.block_on(async { tokio::time::timeout(self.patience, turning).await });
-        answer.unwrap_or_else(|_| Err(silent())).inspect_err(|error| {
+        let answer = self.runtime.block_on(async { tokio::time::timeout(patience, turning).await });
+        ended(journey, answer).inspect_err(|error| {
             if matches!(error.code(), Code::BackendUnavailable) {
                 self.spoil();
             }
         })
     }
+
+    /// Moves on what goes ahead. All of it is asked, so that all of it goes out; the first that failed is why the others did.
+    fn poll_ahead(&self, context: &mut Context) -> Result<(), tokio_postgres::Error> {
+        let mut ahead = self.ahead.borrow_mut();
+        let mut outcome = Ok(());
+        ahead.retain_mut(|running| match running.as_mut().poll(context) {
+            Poll::Ready(done) => {
+                if outcome.is_ok() {
+                    outcome = done;
+                }
+                false
+            }
+            Poll::Pending => true,
+        });
+        if outcome.is_err() {
+            // Whoever asked the others hears of the failure, and nobody waits for them.
+            ahead.clear();
+        }
+        outcome
+    }
+}
+
+/// Waits for the end of a statement's rows, of which there are none.
+async fn finish(rows: RowStream) -> Result<(), tokio_postgres::Error> {
+    let mut rows = pin!(rows);
+    while rows.try_next().await?.is_some() {}
+    Ok(())
+}
+
+/// What has come of a journey. There is no error where the other side has gone without a word.
+fn ended<T>(journey: Journey, answer: Result<Result<T, Option<tokio_postgres::Error>>, Elapsed>) -> Result<T> {
+    match answer {
+        Err(_) => {
+            journey.in_vain();
+            Err(silent())
+        }
+        Ok(Err(Some(error))) if is_timeout(&error) => {
+            journey.in_vain();
+            Err(of_postgres(error))
+        }
+        Ok(answer) => {
+            journey.answered();
+            answer.map_err(|error| error.map_or_else(silent, of_postgres))
+        }
+    }
+}
+
+/// Whether the system has given up, and nobody has refused.
+fn is_timeout(error: &tokio_postgres::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::TimedOut)
 }
 
 /// What a statement is kept under: the same words with values of other types are another statement.
@@ -221,7 +382,7 @@ fn key(sql: &str, values: &[Value]) -> String {
             Some(Owned::Id(_)) => 'c',
             Some(Owned::Moment(_)) => 'd',
             Some(Owned::Json(_)) => 'e',
-            Some(Owned::Text(_) | Owned::List(_)) | None => 'f',
+            Some(_) | None => 'f',
         },
     }));
     key

@@ -46,6 +46,7 @@ impl Keep for Databases {
             select: BIND,
             values: vec![SCHEMA.to_owned()],
             expected: vec![SCHEMA.to_owned(), name.clone(), name],
+            seal: None,
         })
     }
 

@@ -11,9 +11,11 @@ pub mod dialect;
 mod keeper;
 mod migrate;
 pub(crate) mod pool;
+pub(crate) mod pulse;
 mod refuse;
 mod rls;
 mod schema;
+pub(crate) mod seals;
 pub mod server;
 mod stays;
 pub mod trial;
@@ -24,12 +26,13 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use locule_core::Result;
 use locule_core::id::SpaceId;
+use locule_core::{Place, Result};
 
 use self::bind::{Binding, Bound};
 use self::connection::Connection;
 use self::pool::Pool;
+use self::seals::Seals;
 use self::stays::Stays;
 use self::turns::Turns;
 use crate::directory::Directory;
@@ -71,6 +74,11 @@ pub trait Keep: Send + Sync + 'static {
     /// What is left of it.
     fn residue(&self, space: SpaceId) -> Result<Vec<String>>;
 
+    /// What it has here and cannot have in another layout.
+    fn only_here(&self, _space: SpaceId) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     /// Where it is, for the operator's eyes.
     fn whereabouts(&self, space: SpaceId) -> String;
 }
@@ -83,28 +91,44 @@ pub struct Kept<K: Keep> {
     stays: Stays,
     nothing: Nothing,
     directory: Arc<Directory>,
+    /// What the directory calls this layout.
+    place: Place,
+    seals: Arc<Seals>,
 }
 
 impl<K: Keep> Kept<K> {
     /// Spaces that `keep` keeps apart, over at most `connections_max` connections.
-    pub fn new(keep: K, connections_max: usize, directory: Arc<Directory>) -> Self {
+    pub fn new(keep: K, connections_max: usize, place: Place, directory: Arc<Directory>, seals: Arc<Seals>) -> Self {
         let keep = Arc::new(keep);
         let opening = keep.clone();
         let pool = Pool::new(connections_max, Box::new(move |door| opening.open(door)));
-        Kept { keep, pool, turns: Turns::default(), stays: Stays::default(), nothing: Nothing::new(), directory }
+        let (turns, stays, nothing) = (Turns::default(), Stays::default(), Nothing::new());
+        Kept { keep, pool, turns, stays, nothing, place, directory, seals }
+    }
+
+    /// Whether the space is at another place of this directory by now: then it has taken its key along. (Where places had no
+    /// names yet, there were no keys.)
+    fn has_moved(&self, space: SpaceId) -> Result<bool> {
+        let now = self.directory.current(space)?;
+        Ok(now.is_some_and(|(chamber, _)| ![self.place.as_str(), "main"].contains(&chamber.place.as_str())))
+    }
+
+    /// What makes a transaction this space's, and its content readable.
+    fn binding(&self, space: SpaceId) -> Result<Binding> {
+        Ok(Binding { seal: self.seals.of(space)?, ..self.keep.binding(space)? })
     }
 }
 
 impl<K: Keep> Layout for Kept<K> {
     fn read(&self, space: SpaceId) -> Result<Box<dyn Tx>> {
         let stay = self.stays.enter(space)?;
-        Ok(Box::new(Bound::read(&self.pool, self.keep.door(space), self.keep.binding(space)?, stay)?))
+        Ok(Box::new(Bound::read(&self.pool, self.keep.door(space), self.binding(space)?, stay)?))
     }
 
     fn write(&self, space: SpaceId) -> Result<Box<dyn Tx>> {
         let stay = self.stays.enter(space)?;
         let turn = self.turns.take(space)?;
-        Ok(Box::new(Bound::write(&self.pool, self.keep.door(space), self.keep.binding(space)?, stay, turn)?))
+        Ok(Box::new(Bound::write(&self.pool, self.keep.door(space), self.binding(space)?, stay, turn)?))
     }
 
     fn read_empty(&self) -> Result<Box<dyn Tx>> {
@@ -114,6 +138,7 @@ impl<K: Keep> Layout for Kept<K> {
     fn create(&self, space: SpaceId) -> Result<()> {
         // An erasure waits until what is made here is there to be found.
         let _stay = self.stays.enter(space)?;
+        self.seals.create(space)?;
         self.keep.create(space)?;
         self.directory.born(space)
     }
@@ -128,13 +153,29 @@ impl<K: Keep> Layout for Kept<K> {
         }
     }
 
+    fn leave(&self, space: SpaceId, patience: Duration) {
+        self.stays.leave(space, patience);
+        if K::OWN_DOOR {
+            self.pool.close(self.keep.door(space));
+        }
+    }
+
     fn destroy(&self, space: SpaceId) -> Result<Destroyed> {
-        self.keep.destroy(space)
+        let key = !self.has_moved(space)? && self.seals.destroy(space)?;
+        Ok(Destroyed { key, ..self.keep.destroy(space)? })
     }
 
     fn residue(&self, space: SpaceId) -> Vec<String> {
         // Where it cannot be looked, something may be left.
-        self.keep.residue(space).unwrap_or_else(|_| vec![self.keep.whereabouts(space)])
+        let mut left = self.keep.residue(space).unwrap_or_else(|_| vec![self.keep.whereabouts(space)]);
+        if !self.has_moved(space).unwrap_or(false) {
+            left.extend(self.seals.residue(space));
+        }
+        left
+    }
+
+    fn only_here(&self, space: SpaceId) -> Result<Vec<String>> {
+        self.keep.only_here(space)
     }
 
     fn whereabouts(&self, space: SpaceId) -> String {

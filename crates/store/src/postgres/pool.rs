@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use locule_core::{Code, Error, Result};
+use locule_core::{Code, Error, Result, deadline};
 use lru::LruCache;
 
 use super::connection::Connection;
@@ -49,7 +49,7 @@ impl<Door: Hash + Eq + Copy> Pool<Door> {
 
     /// A connection through this door, one that is open already if there is one.
     pub fn lend(&self, door: Door) -> Result<Lent<Door>> {
-        let deadline = Instant::now() + TURN;
+        let deadline = Instant::now() + deadline::rest(TURN);
         let mut held = self.0.lock();
         loop {
             if let Some(kept) = held.take(door) {
@@ -127,7 +127,8 @@ impl<Door: Hash + Eq + Copy> Held<Door> {
     fn take(&mut self, door: Door) -> Option<Kept> {
         let idle = self.idle.get_mut(&door)?;
         while let Some(kept) = idle.pop() {
-            if !kept.connection.is_spoiled() && kept.since.elapsed() < LIFETIME {
+            let connection = &kept.connection;
+            if !connection.is_spoiled() && !connection.is_stale() && kept.since.elapsed() < LIFETIME {
                 return Some(kept);
             }
             self.open -= 1;

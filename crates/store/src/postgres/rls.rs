@@ -26,11 +26,22 @@ pub const TABLES: [&str; 7] = [
     "space_state",
 ];
 
+/// What has no place in another layout. (Refusals that stand in the history are in the installation's trail as well.)
+const ONLY_HERE: [(&str, &str); 3] = [
+    ("memories shared with organisations", "SELECT count(*) FROM memory_org_shares"),
+    ("rows put aside by an upgrade", "SELECT count(*) FROM locule.upgrade_rejects"),
+    (
+        "lines of the history that an application wrote",
+        "SELECT count(*) FROM memory_history WHERE operation IN ('read', 'export', 'erase')",
+    ),
+];
+
 /// Whose rows they are is set in all the places where anything may look for it; an old one that would be believed first is
 /// emptied. What the policies see and what role they apply to comes back.
 const BIND: &str = "SELECT set_config('search_path', $1, true), set_config('role', $2, true), \
      set_config('request.jwt.claims', $3, true), set_config('app.current_user_id', $4, true), \
-     set_config('request.jwt.claim.sub', '', true), locule.caller(), current_user::text";
+     set_config('request.jwt.claim.sub', '', true), \
+     nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub', ''), current_user::text";
 
 /// The layout.
 pub struct Rows {
@@ -73,6 +84,7 @@ impl Keep for Rows {
             select: BIND,
             values: vec!["public".into(), role.clone(), claims.clone(), owner.clone()],
             expected: vec!["public".into(), role.clone(), claims, owner.clone(), String::new(), owner, role],
+            seal: None,
         })
     }
 
@@ -111,6 +123,22 @@ impl Keep for Rows {
                 })?;
             }
             Ok(left)
+        })
+    }
+
+    fn only_here(&self, space: SpaceId) -> Result<Vec<String>> {
+        self.within(space, |connection| {
+            let mut found = Vec::new();
+            for (what, sql) in ONLY_HERE {
+                connection.query(sql, &[], &mut |row| {
+                    let rows = row.integer(0)?;
+                    if rows > 0 {
+                        found.push(format!("{rows} {what}"));
+                    }
+                    Ok(())
+                })?;
+            }
+            Ok(found)
         })
     }
 

@@ -38,7 +38,7 @@ impl Keep for Schemas {
 
     fn binding(&self, space: SpaceId) -> Result<Binding> {
         let name = schema(space);
-        Ok(Binding { select: BIND, values: vec![name.clone(); 2], expected: vec![name; 4] })
+        Ok(Binding { select: BIND, values: vec![name.clone(); 2], expected: vec![name; 4], seal: None })
     }
 
     fn create(&self, space: SpaceId) -> Result<()> {

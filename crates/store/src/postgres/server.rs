@@ -2,7 +2,6 @@
 
 use locule_core::id::SpaceId;
 use locule_core::{Error, Result};
-use tokio_postgres::config::Host;
 
 use super::address::{Address, Pooler};
 use super::connection::Connection;
@@ -117,7 +116,7 @@ impl Server {
 
     /// Whether it is reached over a socket of this machine.
     pub fn is_local(&self) -> bool {
-        self.address.config().get_hosts().iter().all(|host| matches!(host, Host::Unix(_)))
+        self.address.is_a_socket()
     }
 }
 

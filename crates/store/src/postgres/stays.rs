@@ -43,8 +43,13 @@ impl Stays {
 
     /// Lets nobody in any more, and waits up to `patience` until all have left. Says whether they have.
     pub fn shut(&self, space: SpaceId, patience: Duration) -> bool {
-        let mut spaces = self.0.spaces.lock().unwrap_or_else(PoisonError::into_inner);
-        spaces.entry(space).or_default().shut = true;
+        self.0.spaces.lock().unwrap_or_else(PoisonError::into_inner).entry(space).or_default().shut = true;
+        self.leave(space, patience)
+    }
+
+    /// Waits up to `patience` until all have left. Says whether they have.
+    pub fn leave(&self, space: SpaceId, patience: Duration) -> bool {
+        let spaces = self.0.spaces.lock().unwrap_or_else(PoisonError::into_inner);
         let busy = |spaces: &mut HashMap<SpaceId, Guests>| spaces.get(&space).is_some_and(|guests| guests.count > 0);
         let waited = self.0.left.wait_timeout_while(spaces, patience, busy).unwrap_or_else(PoisonError::into_inner);
         !waited.1.timed_out()

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use locule_core::id::SpaceId;
-use locule_core::{Code, Error, Result};
+use locule_core::{Code, Error, Result, deadline};
 
 /// How long a writer waits for those before it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -34,7 +34,7 @@ impl Turns {
         let (mut writing, waited) = self
             .0
             .done
-            .wait_timeout_while(writing, PATIENCE, |writing| writing.contains(&space))
+            .wait_timeout_while(writing, deadline::rest(PATIENCE), |writing| writing.contains(&space))
             .unwrap_or_else(PoisonError::into_inner);
         if waited.timed_out() {
             return Err(Error::new(Code::Busy, "Other writes to this space are taking long. Try again in a moment."));

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use locule_core::{Error, Result};
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
+use crate::content::Seal;
 use crate::error::corrupt;
 use crate::tx::{Owned, Row, Value};
 
@@ -38,7 +39,7 @@ impl Parameter<'_> {
                 Some(Owned::Id(_)) => Type::UUID_ARRAY,
                 Some(Owned::Moment(_)) => Type::TIMESTAMPTZ_ARRAY,
                 Some(Owned::Json(_)) => Type::JSONB_ARRAY,
-                Some(Owned::Text(_) | Owned::List(_)) | None => Type::TEXT_ARRAY,
+                Some(_) | None => Type::TEXT_ARRAY,
             },
         }
     }
@@ -74,12 +75,47 @@ impl ToSql for Parameter<'_> {
     to_sql_checked!();
 }
 
+/// A value that goes in later, when whoever has it now may be gone.
+#[derive(Debug)]
+pub struct Kept(pub Owned);
+
+impl Kept {
+    /// Its type.
+    pub fn kind(&self) -> Type {
+        Parameter(self.0.borrow()).kind()
+    }
+}
+
+impl ToSql for Kept {
+    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Source> {
+        Parameter(self.0.borrow()).to_sql(kind, out)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
 /// A row on its way out.
-pub struct Columns<'a>(pub &'a tokio_postgres::Row);
+pub struct Columns<'a> {
+    /// The row as it came.
+    pub row: &'a tokio_postgres::Row,
+    /// What opens its content.
+    pub seal: Option<&'a Seal>,
+}
+
+impl<'a> Columns<'a> {
+    /// A row without content, or none that is sealed.
+    pub fn of(row: &'a tokio_postgres::Row) -> Self {
+        Columns { row, seal: None }
+    }
+}
 
 impl Columns<'_> {
     fn get<'b, T: FromSql<'b>>(&'b self, column: usize) -> Result<T> {
-        self.0.try_get(column).map_err(corrupt)
+        self.row.try_get(column).map_err(corrupt)
     }
 }
 
@@ -98,11 +134,11 @@ impl<'a> FromSql<'a> for Raw<'a> {
 
 impl Row for Columns<'_> {
     fn is_null(&self, column: usize) -> bool {
-        matches!(self.0.try_get::<_, Option<Raw>>(column), Ok(None))
+        matches!(self.row.try_get::<_, Option<Raw>>(column), Ok(None))
     }
 
     fn integer(&self, column: usize) -> Result<i64> {
-        match *self.0.columns().get(column).ok_or_else(|| Error::internal("no such column"))?.type_() {
+        match *self.row.columns().get(column).ok_or_else(|| Error::internal("no such column"))?.type_() {
             Type::INT4 => self.get::<i32>(column).map(i64::from),
             Type::BOOL => self.get::<bool>(column).map(i64::from),
             _ => self.get(column),
@@ -140,5 +176,9 @@ impl Row for Columns<'_> {
 
     fn texts(&self, column: usize) -> Result<Vec<String>> {
         self.get(column)
+    }
+
+    fn seal(&self) -> Option<&Seal> {
+        self.seal
     }
 }

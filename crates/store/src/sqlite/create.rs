@@ -20,7 +20,8 @@ pub const SPACE: &[&str] = &[
 ];
 
 /// The directory's, likewise.
-pub const DIRECTORY: &[&str] = &[include_str!("../migrations/directory-1.sql")];
+pub const DIRECTORY: &[&str] =
+    &[include_str!("../migrations/directory-1.sql"), include_str!("../migrations/directory-2.sql")];
 
 /// Makes the file unless there is one. Afterwards there is one, complete and durable.
 pub fn file(path: &Path, key: Option<&Secret>, steps: &[&str], sources: &Sources) -> Result<()> {

@@ -137,6 +137,9 @@ impl Dialect for Sqlite {
 
 fn json(value: &Owned) -> serde_json::Value {
     match value {
+        Owned::Null => serde_json::Value::Null,
+        Owned::Blob(bytes) => data_encoding::HEXLOWER.encode(bytes).into(),
+        Owned::Texts(texts) => texts.as_slice().into(),
         Owned::Integer(integer) => (*integer).into(),
         Owned::Real(real) => (*real).into(),
         Owned::Text(text) => text.as_str().into(),

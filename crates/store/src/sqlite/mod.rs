@@ -154,6 +154,10 @@ impl Layout for FileLayout {
         }
     }
 
+    fn leave(&self, space: SpaceId, patience: Duration) {
+        self.pool.leave(space, patience);
+    }
+
     fn destroy(&self, space: SpaceId) -> Result<Destroyed> {
         let key = self.home.keys.destroy(space)?;
         let mut files = 0;

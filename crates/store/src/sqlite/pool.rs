@@ -154,13 +154,14 @@ impl Pool {
         let slot = self.slot(space);
         slot.shut.store(true, Ordering::SeqCst);
         slot.close_idle();
-        let deadline = Instant::now() + patience;
-        let mut lent = lock(&slot.lent);
-        while *lent > 0 {
-            let Some(rest) = deadline.checked_duration_since(Instant::now()) else { return false };
-            lent = slot.returned.wait_timeout(lent, rest).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
+        slot.empty_within(patience)
+    }
+
+    /// Waits up to `patience` for the space's connections to come back, and closes them. It may be opened again.
+    pub fn leave(&self, space: SpaceId, patience: Duration) {
+        let slot = self.slot(space);
+        slot.empty_within(patience);
+        slot.close_idle();
     }
 
     /// Closes everything idle, writing logs back into their files.
@@ -256,6 +257,17 @@ impl Slot {
             shut: AtomicBool::new(false),
             places,
         }
+    }
+
+    /// Waits until none of its connections is lent. Says whether it came to that.
+    fn empty_within(&self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        let mut lent = lock(&self.lent);
+        while *lent > 0 {
+            let Some(rest) = deadline.checked_duration_since(Instant::now()) else { return false };
+            lent = self.returned.wait_timeout(lent, rest).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
     }
 
     fn close_idle(&self) {

@@ -65,7 +65,10 @@ fn what_was_changed_is_put_right(place: &Place) {
     assert_ne!(look(), before);
     new.migrate();
     assert_eq!(look(), before);
-    assert_eq!(new.root("SELECT count(*) FROM pg_trigger WHERE tgname = 'locule_record'"), "1");
+    assert_eq!(
+        new.root("SELECT count(*) FROM pg_trigger WHERE tgrelid = 'memories'::regclass AND tgname = 'locule_record'"),
+        "1"
+    );
 }
 
 fn a_newer_one_is_left_alone(place: &Place) {

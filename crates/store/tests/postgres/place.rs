@@ -68,6 +68,7 @@ impl Place {
             pooler: Pooler::None,
             prefix: Prefix::parse(&prefix).unwrap(),
             connections_max: 4,
+            sealed: false,
         });
         Place { database, prefix, options, _data: data }
     }

@@ -7,6 +7,7 @@ rules! { Place::new;
     the_functions_of_supabase_answer_as_there
     every_subject_is_exactly_itself
     what_one_writes_gets_its_books_kept
+    relationships_count_and_are_free_again
     what_the_server_holds_is_seen_to_be_old
     sizes_are_counted_as_the_server_counts
     ids_are_in_the_order_of_adding
@@ -97,6 +98,24 @@ fn what_one_writes_gets_its_books_kept(place: &Place) {
     assert_eq!(place.ask(books, "INSERT INTO memories (memory) VALUES ('green tea')"), Err("23505".to_owned()));
     assert!(place.ask(books, "INSERT INTO memories (memory, run_id) VALUES ('green tea', 'r')").is_ok());
     assert!(place.ask(books, "DELETE FROM memories; INSERT INTO memories (memory) VALUES ('green tea')").is_ok());
+}
+
+fn relationships_count_and_are_free_again(place: &Place) {
+    let friend = Who::Rest("friend");
+    place.commit(friend, "INSERT INTO memories (memory) VALUES ('tea'), ('milk'), ('rain')");
+    assert_eq!(state(place, "friend"), "3|3|11");
+    let relate = "INSERT INTO memory_relationships (source_memory_id, target_memory_id, relationship_type, metadata)
+         SELECT one.id, other.id, 'with', '{\"k\": 1}' FROM memories one JOIN memories other ON one.number < other.number";
+    place.commit(friend, relate);
+    assert_eq!(state(place, "friend"), format!("6|3|{}", 11 + 3 * (64 + 4 + 7)));
+    place.commit(
+        friend,
+        "DELETE FROM memory_relationships WHERE source_memory_id = (SELECT id FROM memories WHERE number = 2)",
+    );
+    assert_eq!(state(place, "friend"), format!("7|3|{}", 11 + 2 * 75));
+    // A memory takes its own along.
+    place.commit(friend, "DELETE FROM memories WHERE number = 1");
+    assert_eq!(state(place, "friend"), "10|2|8");
 }
 
 fn what_the_server_holds_is_seen_to_be_old(place: &Place) {

@@ -158,6 +158,7 @@ impl Installation {
                 pooler: Pooler::None,
                 prefix: Prefix::parse(&format!("of_{}", database.name())).unwrap(),
                 connections_max: 8,
+                sealed: false,
             });
         }
         Installation { options, database, _root: root }

@@ -26,13 +26,16 @@ pub struct Layout {
     pub encrypted: bool,
     /// In PostgreSQL, if so.
     pub postgres: Option<PostgresLayout>,
+    /// Whether the database cannot read it.
+    pub sealed: bool,
 }
 
-pub const ENCRYPTED: Layout = Layout { encrypted: true, postgres: None };
-pub const PLAIN: Layout = Layout { encrypted: false, postgres: None };
-pub const RLS: Layout = Layout { encrypted: true, postgres: Some(PostgresLayout::Rls) };
-pub const SCHEMA: Layout = Layout { encrypted: true, postgres: Some(PostgresLayout::Schema) };
-pub const DATABASE: Layout = Layout { encrypted: true, postgres: Some(PostgresLayout::Database) };
+pub const ENCRYPTED: Layout = Layout { encrypted: true, postgres: None, sealed: false };
+pub const PLAIN: Layout = Layout { encrypted: false, ..ENCRYPTED };
+pub const RLS: Layout = Layout { postgres: Some(PostgresLayout::Rls), ..ENCRYPTED };
+pub const RLS_SEALED: Layout = Layout { sealed: true, ..RLS };
+pub const SCHEMA: Layout = Layout { postgres: Some(PostgresLayout::Schema), ..ENCRYPTED };
+pub const DATABASE: Layout = Layout { postgres: Some(PostgresLayout::Database), ..ENCRYPTED };
 
 pub const DIMENSION: usize = 16;
 
@@ -50,7 +53,7 @@ pub struct House {
     pub options: Options,
     pub clock: ManualClock,
     /// Where the spaces are, if in PostgreSQL. Goes after the program that uses it.
-    _database: Option<Kept>,
+    database: Option<Kept>,
     _root: Option<TempDir>,
 }
 
@@ -82,15 +85,20 @@ impl House {
     pub fn at(data: PathBuf, layout: &Layout, change: impl FnOnce(&mut Options)) -> House {
         let mut options = Options::at(data);
         options.encrypted = layout.encrypted;
-        let database = layout.postgres.map(|layout| postgres(&mut options, layout));
+        let database = layout.postgres.map(|kind| postgres(&mut options, kind, layout.sealed));
         change(&mut options);
         let clock = ManualClock::at(noon());
         let process = Process::open(&options, &clock).unwrap();
-        House { process: Some(process), options, clock, _database: database, _root: None }
+        House { process: Some(process), options, clock, database, _root: None }
     }
 
     pub fn data(&self) -> &Path {
         &self.options.data
+    }
+
+    /// Asks the database that the spaces are in, as somebody whom nothing holds.
+    pub fn psql(&self, sql: &str) -> String {
+        Cluster::shared(Flavour::Debian15).psql_in(&self.database.as_ref().expect("a database").0, sql)
     }
 
     /// Another program on the same data.
@@ -131,7 +139,7 @@ impl Deref for House {
 
 /// A database of its own for an installation, set up as an operator would: once for each layout, and copied after that.
 /// The copies share the roles, which belong to the cluster, and so the master key that their passwords come from.
-fn postgres(options: &mut Options, layout: PostgresLayout) -> Kept {
+fn postgres(options: &mut Options, layout: PostgresLayout, sealed: bool) -> Kept {
     static ORIGINALS: [OnceLock<(String, Vec<u8>)>; 3] = [const { OnceLock::new() }; 3];
     static COPIES: AtomicUsize = AtomicUsize::new(0);
     let cluster = Cluster::shared(Flavour::Debian15);
@@ -142,6 +150,7 @@ fn postgres(options: &mut Options, layout: PostgresLayout) -> Kept {
         pooler: Pooler::None,
         prefix: Prefix::parse(&word).unwrap(),
         connections_max: 16,
+        sealed,
     };
     let (original, key) = ORIGINALS[layout as usize].get_or_init(|| {
         let original = format!("original_{word}");
@@ -323,7 +332,7 @@ impl User<'_> {
 
     /// The file of this user's space.
     pub fn file(&self) -> PathBuf {
-        self.process.store.spaces.whereabouts(&self.process.operator(), self.space()).into()
+        self.process.store.spaces.whereabouts(&self.process.operator(), &self.standing().space.unwrap()).unwrap().into()
     }
 
     /// The file of this user's key.

@@ -25,6 +25,12 @@ macro_rules! for_each_layout {
                 super::$rule(&crate::house::RLS);
             })*
         }
+        mod rls_sealed {
+            $(#[test]
+            fn $rule() {
+                super::$rule(&crate::house::RLS_SEALED);
+            })*
+        }
         mod schema {
             $(#[test]
             fn $rule() {
@@ -59,6 +65,7 @@ macro_rules! for_each_file_layout {
 }
 
 mod audit;
+mod backups;
 mod directory;
 mod directory_shared;
 mod disk;
@@ -69,8 +76,10 @@ mod house;
 mod kill;
 mod machine;
 mod memories;
+mod moves;
 mod pool;
 mod relationships;
 mod runs;
+mod sealed;
 mod search;
 mod transactions;

@@ -49,7 +49,12 @@ fn many_users_share_few_connections(layout: &Layout) {
 }
 
 fn a_connection_in_use_is_never_closed(layout: &Layout) {
-    let house = House::quick(layout, |options| options.connection_bytes = 0);
+    let house = House::quick(layout, |options| {
+        options.connection_bytes = 0;
+        if let Keeping::Postgres(kept) = &mut options.keeping {
+            kept.connections_max = FEWEST;
+        }
+    });
     let names: Vec<String> = (0..40).map(|n| format!("user-{n}")).collect();
     names.iter().for_each(|name| drop(house.user(name).add("first")));
     let spaces: Vec<_> =

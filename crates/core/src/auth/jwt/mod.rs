@@ -138,6 +138,11 @@ impl Verifier {
         })
     }
 
+    /// Whether a token is verified with what is at hand, and no issuer is asked for its keys.
+    pub fn is_at_once(&self) -> bool {
+        matches!(self.ring, Ring::Secrets(_))
+    }
+
     fn takes_type(&self, typ: Option<&str>) -> bool {
         typ.is_none_or(|typ| self.rules.types.iter().any(|taken| taken.eq_ignore_ascii_case(typ)))
     }

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use locule::{Act, Operator};
 
-use super::progress;
 use crate::cmd::context::{Context, Installation, reason};
 use crate::cmd::failure::{Failure, Outcome};
 use crate::cmd::output::{self, say, shown};
+use crate::cmd::progress;
 
 /// Take everything out of a user's space, as one JSON object
 ///

@@ -9,10 +9,10 @@ use clap::Args;
 use indicatif::ProgressBar;
 use locule::{Act, Error, ImportSummary, Imported};
 
-use super::progress;
 use crate::cmd::context::{Context, Installation, reason};
 use crate::cmd::failure::{Failure, Outcome};
 use crate::cmd::output::{self, say, shown};
+use crate::cmd::progress;
 use crate::cmd::user::reader::{self, Ours};
 
 /// Put memories into a user's space

@@ -2,7 +2,6 @@
 
 mod export;
 mod import;
-mod progress;
 mod reader;
 
 use std::io::{self, IsTerminal};

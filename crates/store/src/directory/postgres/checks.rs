@@ -1,19 +1,26 @@
 //! Whether anything has changed: one question to the database serves all who ask it at the same time.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use locule_core::{Error, Result};
+use locule_core::{Error, Result, deadline};
 
+use crate::error::silent;
 use crate::group::again;
 
 /// What the directory is marked with, as long as no answer changes. One it had before is never had again.
 pub type Mark = [u8; 16];
+
+/// How long somebody waits for a look that is under way, if the work has not to be done sooner. A look gives up by itself.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The looks at the mark, one after the other.
 pub struct Checks {
     state: Mutex<State>,
     ended: Condvar,
     look: Box<dyn Fn() -> Result<Mark> + Send + Sync>,
+    /// Whether the database is silent: then one looks, and nobody waits for them.
+    is_silent: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// Looks are numbered 1, 2, 3 … in the order in which they begin.
@@ -25,9 +32,12 @@ struct State {
 
 impl Checks {
     /// Looks as `look` does.
-    pub fn new(look: Box<dyn Fn() -> Result<Mark> + Send + Sync>) -> Self {
+    pub fn new(
+        look: Box<dyn Fn() -> Result<Mark> + Send + Sync>,
+        is_silent: Box<dyn Fn() -> bool + Send + Sync>,
+    ) -> Self {
         let state = State { begun: 0, ended: 0, outcome: Err(Error::internal("nobody has looked yet")) };
-        Checks { state: Mutex::new(state), ended: Condvar::new(), look }
+        Checks { state: Mutex::new(state), ended: Condvar::new(), look, is_silent }
     }
 
     /// The mark as it was at a moment after this call began, with the number of the look that saw it.
@@ -45,7 +55,15 @@ impl Checks {
                 };
             }
             if state.ended < state.begun {
-                state = self.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
+                if (self.is_silent)() {
+                    return Err(silent());
+                }
+                let waited = self.ended.wait_timeout(state, deadline::rest(PATIENCE));
+                let (again, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+                if waited.timed_out() {
+                    return Err(silent());
+                }
+                state = again;
                 continue;
             }
             state.begun += 1;
@@ -89,17 +107,20 @@ mod tests {
     #[test]
     fn a_look_is_never_older_than_the_question_and_serves_many() {
         let (value, looks) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-        let checks = Checks::new(Box::new({
-            let (value, looks) = (value.clone(), looks.clone());
-            move || {
-                looks.fetch_add(1, Ordering::Relaxed);
-                let seen = value.load(Ordering::SeqCst);
-                std::thread::sleep(Duration::from_micros(200));
-                let mut mark = [0; 16];
-                mark[..8].copy_from_slice(&seen.to_be_bytes());
-                Ok(mark)
-            }
-        }));
+        let checks = Checks::new(
+            Box::new({
+                let (value, looks) = (value.clone(), looks.clone());
+                move || {
+                    looks.fetch_add(1, Ordering::Relaxed);
+                    let seen = value.load(Ordering::SeqCst);
+                    std::thread::sleep(Duration::from_micros(200));
+                    let mut mark = [0; 16];
+                    mark[..8].copy_from_slice(&seen.to_be_bytes());
+                    Ok(mark)
+                }
+            }),
+            Box::new(|| false),
+        );
         let asks = 500;
         std::thread::scope(|scope| {
             for _ in 0..8 {
@@ -120,11 +141,14 @@ mod tests {
     #[test]
     fn a_look_that_fails_or_panics_is_over() {
         let count = AtomicU64::new(0);
-        let checks = Checks::new(Box::new(move || match count.fetch_add(1, Ordering::Relaxed) % 3 {
-            0 => resume_unwind(Box::new("a fault")),
-            1 => Err(Error::not_found()),
-            _ => Ok([7; 16]),
-        }));
+        let checks = Checks::new(
+            Box::new(move || match count.fetch_add(1, Ordering::Relaxed) % 3 {
+                0 => resume_unwind(Box::new("a fault")),
+                1 => Err(Error::not_found()),
+                _ => Ok([7; 16]),
+            }),
+            Box::new(|| false),
+        );
         for _ in 0..3 {
             assert!(catch_unwind(AssertUnwindSafe(|| checks.fresh())).is_err());
             assert!(checks.fresh().is_err());

@@ -7,7 +7,10 @@ use crate::postgres::server::Prefix;
 use crate::tx::Value;
 
 /// The tables, step by step: a directory at version n has the first n.
-pub const STEPS: &[&str] = &[include_str!("../../migrations/postgres/directory-1.sql")];
+pub const STEPS: &[&str] = &[
+    include_str!("../../migrations/postgres/directory-1.sql"),
+    include_str!("../../migrations/postgres/directory-2.sql"),
+];
 
 /// Does what is missing, in a transaction under way that nobody else migrates in at the same time, as somebody who may hand
 /// tables over to the owner. The roles of this prefix, the schema `locule` and its table `migrations` are there by now.

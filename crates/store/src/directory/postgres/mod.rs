@@ -23,6 +23,7 @@ use crate::group::{Group, Job, was_dead};
 use crate::postgres::apart::Apart;
 use crate::postgres::connection::Connection;
 use crate::postgres::pool::{Lent, Pool};
+use crate::postgres::pulse::Pulse;
 use crate::postgres::server::{Login, Server};
 use crate::postgres::{Address, Pooler};
 use crate::tx::Tx;
@@ -33,6 +34,7 @@ const READERS: usize = 8;
 /// The tables.
 pub struct Tables {
     readers: Pool<()>,
+    pulse: Arc<Pulse>,
     writer: Group<Apart<Box<Connection>>>,
     checks: Checks,
     known: Mutex<Known>,
@@ -54,6 +56,7 @@ impl Tables {
         let role = server.role(Login::Directory.word());
         let address = server.address().login(&role, &server.password(&role));
         let tables = Tables {
+            pulse: address.pulse().clone(),
             readers: Pool::new(READERS, {
                 let address = address.clone();
                 Box::new(move |()| Connection::open(&address, Pooler::Transaction))
@@ -114,6 +117,7 @@ impl Tables {
 /// Looks on a connection that does nothing else. The look is one statement that names its table in full, on one journey.
 fn checks(address: Address, pooler: Pooler) -> Checks {
     let held = Arc::new(Mutex::new(None::<Connection>));
+    let pulse = address.pulse().clone();
     let look = |connection: &Connection| {
         let mut mark = None;
         connection.query("SELECT mark FROM locule.version", &[], &mut |row| {
@@ -122,25 +126,28 @@ fn checks(address: Address, pooler: Pooler) -> Checks {
         })?;
         mark.ok_or_else(|| crate::error::corrupt("the directory has no mark"))
     };
-    Checks::new(Box::new(move || {
-        // One looks at a time: nobody waits here. Taken out while it is in use, so that after a failure there is a new one.
-        let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kept) = held.take() {
-            let asked = Instant::now();
-            match look(&kept) {
-                Err(error) if was_dead(&error, asked) => drop(kept),
-                looked => {
-                    let mark = looked?;
-                    *held = Some(kept);
-                    return Ok(mark);
+    Checks::new(
+        Box::new(move || {
+            // One looks at a time: nobody waits here. Taken out while it is in use, so that after a failure there is a new one.
+            let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(kept) = held.take().filter(|kept| !kept.is_stale()) {
+                let asked = Instant::now();
+                match look(&kept) {
+                    Err(error) if was_dead(&error, asked) => drop(kept),
+                    looked => {
+                        let mark = looked?;
+                        *held = Some(kept);
+                        return Ok(mark);
+                    }
                 }
             }
-        }
-        let fresh = Connection::open(&address, pooler)?;
-        let mark = look(&fresh)?;
-        *held = Some(fresh);
-        Ok(mark)
-    }))
+            let fresh = Connection::open(&address, pooler)?;
+            let mark = look(&fresh)?;
+            *held = Some(fresh);
+            Ok(mark)
+        }),
+        Box::new(move || pulse.is_silent()),
+    )
 }
 
 impl Home for Tables {
@@ -149,6 +156,7 @@ impl Home for Tables {
     }
 
     fn write(&self, job: Job) -> Result<()> {
+        self.pulse.check()?;
         self.writer.run(job)
     }
 

@@ -1,6 +1,8 @@
 //! `locule migrate`
 
-use clap::Args;
+mod layout;
+
+use clap::{Args, Subcommand};
 use locule::Keeping;
 use locule::postgres::Address;
 
@@ -21,9 +23,12 @@ use super::output::{self, say, shown};
 /// Examples:
 ///   locule migrate --layout rls --admin-url postgres://postgres:secret@db.example.com/app
 ///   DATABASE_URL=postgres://… locule migrate --layout schema
+///   locule migrate layout --help       Carry spaces to another layout
 #[derive(Args)]
-#[command(verbatim_doc_comment)]
+#[command(verbatim_doc_comment, args_conflicts_with_subcommands = true)]
 pub struct Migrate {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Somebody who may make roles and tables [default: DATABASE_URL or SUPABASE_DB_URL]
     #[arg(long, value_name = "URL")]
     admin_url: Option<String>,
@@ -35,8 +40,16 @@ pub struct Migrate {
     model: Option<String>,
 }
 
+#[derive(Subcommand)]
+enum Command {
+    Layout(layout::Layout),
+}
+
 impl Migrate {
     pub fn run(self, context: &Context) -> Outcome {
+        if let Some(Command::Layout(layout)) = self.command {
+            return layout.run(context);
+        }
         let given = [("postgres.admin_url", &self.admin_url), ("storage.layout", &self.layout)];
         let flags = given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))).collect();
         let config = context.config_with(flags)?;

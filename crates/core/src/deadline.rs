@@ -1,0 +1,58 @@
+//! By when the work of this thread has to be done. Whoever starts a unit of work says so once, and whatever waits in it, for a
+//! database or for a turn, waits no longer, without a parameter in every call between the two.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+thread_local! {
+    static END: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Does `work`, in which nothing waits beyond `end`, nor beyond what was said outside of this.
+pub fn within<T>(end: Instant, work: impl FnOnce() -> T) -> T {
+    let before = END.get();
+    let _restored = Restored(before);
+    END.set(Some(before.map_or(end, |before| before.min(end))));
+    work()
+}
+
+/// How long to wait for what is given `most` at other times.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use locule_core::deadline;
+///
+/// let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3_600));
+/// assert_eq!(deadline::rest(hour), hour);
+/// assert!(deadline::within(Instant::now() + second, || deadline::rest(hour)) <= second);
+/// ```
+pub fn rest(most: Duration) -> Duration {
+    END.get().map_or(most, |end| most.min(end.saturating_duration_since(Instant::now())))
+}
+
+/// Says again what was said outside, also if the work panics.
+struct Restored(Option<Instant>);
+
+impl Drop for Restored {
+    fn drop(&mut self) {
+        END.set(self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_end_counts_and_goes_with_its_work() {
+        let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+        let now = Instant::now();
+        within(now + second, || {
+            within(now + minute, || assert!(rest(minute) <= second));
+            let _ = std::panic::catch_unwind(|| within(now, || std::panic::resume_unwind(Box::new("a fault"))));
+            assert!(rest(minute) > Duration::ZERO);
+        });
+        assert_eq!(rest(minute), minute);
+        assert_eq!(within(now, || rest(minute)), Duration::ZERO);
+    }
+}
