@@ -68,6 +68,22 @@ pub struct Exported {
     pub embedding: Option<String>,
 }
 
+impl Exported {
+    /// Passes what can be imported.
+    pub fn check(&self) -> Result<()> {
+        let like = locule_core::memory::NewMemory {
+            memory: self.content.clone(),
+            agent_id: self.agent_id.clone(),
+            run_id: self.run_id.clone(),
+            app_id: self.app_id.clone(),
+            categories: self.categories.clone().unwrap_or_default(),
+            metadata: self.metadata.clone().unwrap_or_default(),
+            ..Default::default()
+        };
+        like.check()
+    }
+}
+
 /// One relationship of an export. Its two memories and its type must be there to import it: the rest is made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ExportedRelationship {
@@ -285,10 +301,11 @@ impl Engine {
     }
 
     fn restored(&self, exported: Exported, tag: Tag) -> Result<Memory> {
+        exported.check()?;
         let now = self.sources.now();
         let created_at = exported.created_at.unwrap_or(now);
         let tick = Tick::of(created_at);
-        let memory = Memory {
+        Ok(Memory {
             id: exported.id.unwrap_or_else(|| MemoryId::mint(tick, tag, &self.sources)),
             hash: hash(&exported.content),
             memory: exported.content,
@@ -300,18 +317,7 @@ impl Engine {
             expiration: exported.expiration,
             created_at,
             updated_at: exported.updated_at.unwrap_or(created_at),
-        };
-        let like = locule_core::memory::NewMemory {
-            memory: memory.memory.clone(),
-            agent_id: memory.agent_id.clone(),
-            run_id: memory.run_id.clone(),
-            app_id: memory.app_id.clone(),
-            categories: memory.categories.clone(),
-            metadata: memory.metadata.clone(),
-            ..Default::default()
-        };
-        like.check()?;
-        Ok(memory)
+        })
     }
 }
 

@@ -6,6 +6,7 @@ mod config;
 mod context;
 mod doctor;
 mod failure;
+mod import;
 mod init;
 mod key;
 mod lifetime;
@@ -102,6 +103,7 @@ enum Command {
     #[command(subcommand)]
     Audit(audit::Audit),
     Migrate(migrate::Migrate),
+    Import(import::Import),
     Backup(backup::Backup),
     Restore(backup::Restore),
     TestRls(test_rls::TestRls),
@@ -140,6 +142,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::User(user) => user.run(&context),
         Command::Audit(audit) => audit.run(&context),
         Command::Migrate(migrate) => migrate.run(&context),
+        Command::Import(import) => import.run(&context),
         Command::Backup(backup) => backup.run(&context),
         Command::Restore(restore) => restore.run(&context),
         Command::TestRls(test) => test.run(&context),

@@ -24,6 +24,7 @@ const COMMANDS: &[&[&str]] = &[
     &["audit", "report"],
     &["migrate"],
     &["migrate", "layout"],
+    &["import"],
     &["backup"],
     &["restore"],
     &["test-rls"],

@@ -10,6 +10,7 @@ mod doctor;
 mod export;
 mod help;
 mod home;
+mod imports;
 mod init;
 mod keys;
 mod moves;

@@ -2,7 +2,7 @@
 
 mod export;
 mod import;
-mod reader;
+pub mod reader;
 
 use std::io::{self, IsTerminal};
 

@@ -21,7 +21,7 @@ pub struct Ours {
 /// Reads memories and relationships and hands each to `take`, until it wants no more. Never holds more than one.
 pub fn read(reader: impl Read, ours: &Ours, take: &mut dyn FnMut(Imported) -> bool) -> Result<(), Error> {
     let allowance = Allowance::default();
-    let metered = Metered { inner: BufReader::with_capacity(1 << 16, reader), allowance: allowance.clone() };
+    let metered = Metered::new(BufReader::with_capacity(1 << 16, reader), allowance.clone());
     let mut json = serde_json::Deserializer::from_reader(metered);
     let sink = RefCell::new(Sink { take, count: 0, had_enough: false });
     loop {
@@ -65,7 +65,7 @@ impl Sink<'_> {
 
 /// How many bytes may still be read before the next memory begins.
 #[derive(Clone)]
-struct Allowance(Rc<Cell<usize>>);
+pub struct Allowance(Rc<Cell<usize>>);
 
 impl Default for Allowance {
     fn default() -> Self {
@@ -74,15 +74,23 @@ impl Default for Allowance {
 }
 
 impl Allowance {
-    fn renew(&self) {
+    /// The next one begins.
+    pub fn renew(&self) {
         self.0.set(limit::IMPORT_LINE_BYTES.max);
     }
 }
 
 /// A reader that stops at a memory without end, before it fills ours.
-struct Metered<R> {
+pub struct Metered<R> {
     inner: R,
     allowance: Allowance,
+}
+
+impl<R> Metered<R> {
+    /// Reads from `inner` for as long as the allowance lasts.
+    pub fn new(inner: R, allowance: Allowance) -> Self {
+        Metered { inner, allowance }
+    }
 }
 
 impl<R: Read> Read for Metered<R> {
