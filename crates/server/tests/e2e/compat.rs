@@ -111,40 +111,40 @@ fn program_home(program: &Path) -> PathBuf {
 
 #[test]
 fn pythons_client_of_today_works_for_a_service() {
-    let house = House::new();
+    let house = House::with(&[]);
     Client::of(&house, Kind::Service).tell("python2", "current.py");
 }
 
 #[test]
 fn pythons_client_of_today_works_for_a_user() {
-    let house = House::new();
+    let house = House::with(&[]);
     Client::of(&house, Kind::User).tell("python2", "current.py");
 }
 
 #[test]
 fn pythons_client_of_before_works_for_both() {
-    let house = House::new();
+    let house = House::with(&[]);
     Client::of(&house, Kind::Service).tell("python1", "older.py");
     Client::of(&house, Kind::User).tell("python1", "older.py");
 }
 
 #[test]
 fn npms_client_of_today_works_for_both() {
-    let house = House::new();
+    let house = House::with(&[]);
     Client::of(&house, Kind::User).tell("node3", "current.mjs");
     Client::of(&house, Kind::Service).tell("node3", "current.mjs");
 }
 
 #[test]
 fn npms_client_of_before_works_for_both() {
-    let house = House::new();
+    let house = House::with(&[]);
     Client::of(&house, Kind::Service).tell("node2", "older.mjs");
     Client::of(&house, Kind::User).tell("node2", "older.mjs");
 }
 
 #[test]
 fn the_command_line_of_mem0_works_for_both() {
-    let house = House::new();
+    let house = House::with(&[]);
     for kind in [Kind::Service, Kind::User] {
         let client = Client::of(&house, kind);
         let mem0 = installed().join("cli/bin/mem0");
