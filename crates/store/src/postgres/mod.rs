@@ -3,6 +3,7 @@
 
 pub mod address;
 pub(crate) mod apart;
+mod between;
 mod bind;
 pub mod catalogue;
 pub mod connection;
@@ -41,6 +42,7 @@ use crate::sqlite::Nothing;
 use crate::tx::Tx;
 
 pub use self::address::{Address, Pooler};
+pub use self::between::refuse_wrong_pooler;
 pub use self::database::Databases;
 pub use self::migrate::{Report, Wanted, migrate, statements};
 pub use self::refuse::refuse_what_leaks;
