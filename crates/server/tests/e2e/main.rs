@@ -40,6 +40,7 @@ mod log;
 mod matrix;
 mod mem0;
 mod operator;
+mod pooler;
 mod processes;
 mod server;
 mod story;
