@@ -185,6 +185,7 @@ fn open_even_retired(options: &Options, sources: Sources) -> Result<Store> {
         }
         Keeping::Postgres(kept) => {
             let server = kept.server(&master);
+            postgres::refuse_wrong_pooler(&server)?;
             postgres::refuse_what_leaks(kept, &server)?;
             let usual = kept.layout.place()?;
             let directory = Directory::in_postgres(&server, usual, options.issuer.clone(), pseudonym, sources.clone())?;

@@ -23,7 +23,7 @@ pub enum Layout {
 }
 
 impl Layout {
-    fn word(self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
             Layout::File => "file",
             Layout::Rls => "rls",

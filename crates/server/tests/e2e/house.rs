@@ -77,11 +77,6 @@ impl House {
         house
     }
 
-    /// Where it stands.
-    pub fn ground(&self) -> &Ground {
-        &self.ground
-    }
-
     /// The data directory.
     pub fn data(&self) -> PathBuf {
         self.home.path().join("data")

@@ -38,6 +38,7 @@ mod kill;
 mod log;
 mod matrix;
 mod operator;
+mod pooler;
 mod processes;
 mod server;
 mod story;

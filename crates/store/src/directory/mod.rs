@@ -100,6 +100,13 @@ impl Directory {
         )
     }
 
+    /// Where a space is kept right now.
+    pub fn place_of(&self, space: SpaceId) -> Result<Option<Place>> {
+        let place = self.current(space)?.map(|(chamber, _)| chamber.place);
+        // What rows say that are older than the words for places.
+        Ok(place.map(|place| if place.as_str() == "main" { self.usual } else { place }))
+    }
+
     /// Under what name the rows of a space stand, where rows have owners.
     pub fn owner(&self, space: SpaceId) -> Result<String> {
         if self.home.default_issuer().is_none() {

@@ -101,11 +101,16 @@ impl Server {
 
     /// Connects as one of the installation's logins. Requests run on the login that the URL names, if it names one.
     pub fn connect(&self, login: Login) -> Result<Connection> {
+        self.connect_through(login, self.pooler)
+    }
+
+    /// The same, whatever the configuration says of what stands between.
+    pub fn connect_through(&self, login: Login, pooler: Pooler) -> Result<Connection> {
         if login == Login::Api && self.address.user().is_some() {
-            return Connection::open(&self.address, self.pooler);
+            return Connection::open(&self.address, pooler);
         }
         let role = self.role(login.word());
-        Connection::open(&self.address.login(&role, &self.password(&role)), self.pooler)
+        Connection::open(&self.address.login(&role, &self.password(&role)), pooler)
     }
 
     /// Connects to a space's own database, as its own login.
