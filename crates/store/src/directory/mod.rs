@@ -21,8 +21,8 @@ use jiff::Timestamp;
 use locule_core::audit::SystemEntry;
 use locule_core::auth::{KeyId, KeyRecord};
 use locule_core::clock::Sources;
-use locule_core::directory::{Standing, State};
-use locule_core::id::{Identity, Issuer, SpaceId, Tag};
+use locule_core::directory::{Known, Standing, State};
+use locule_core::id::{Identity, Issuer, SpaceId, Subject, Tag};
 use locule_core::{Chamber, Code, Error, Place, Result};
 use sha2::Sha256;
 
@@ -98,6 +98,13 @@ impl Directory {
                 )
             },
         )
+    }
+
+    /// Where a space is kept right now.
+    pub fn place_of(&self, space: SpaceId) -> Result<Option<Place>> {
+        let place = self.current(space)?.map(|(chamber, _)| chamber.place);
+        // What rows say that are older than the words for places.
+        Ok(place.map(|place| if place.as_str() == "main" { self.usual } else { place }))
     }
 
     /// Under what name the rows of a space stand, where rows have owners.
@@ -216,6 +223,17 @@ impl locule_core::directory::Directory for Directory {
 
     fn provision(&self, identity: &Identity) -> Result<Chamber> {
         self.write(self.provisioning(identity))
+    }
+
+    fn tagged(&self, tag: Tag) -> Result<Vec<Identity>> {
+        self.read(|tx| {
+            let sql = "SELECT issuer, subject FROM spaces WHERE tag = $1 ORDER BY issuer, subject";
+            tx.all(sql, &[Value::Integer(tag.0.into())], users::identity)
+        })
+    }
+
+    fn known(&self, issuer: &Issuer, is_asked_for: &(dyn Fn(&Subject) -> bool + Send + Sync)) -> Result<Vec<Known>> {
+        self.known_of(issuer, is_asked_for)
     }
 
     fn key(&self, id: &KeyId) -> Result<Option<KeyRecord>> {

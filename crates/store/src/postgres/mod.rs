@@ -109,11 +109,10 @@ impl<K: Keep> Kept<K> {
         Kept { keep, pool, turns, stays, nothing, place, directory, seals }
     }
 
-    /// Whether the space is at another place of this directory by now: then it has taken its key along. (Where places had no
-    /// names yet, there were no keys.)
-    fn has_moved(&self, space: SpaceId) -> Result<bool> {
-        let now = self.directory.current(space)?;
-        Ok(now.is_some_and(|(chamber, _)| ![self.place.as_str(), "main"].contains(&chamber.place.as_str())))
+    /// Whether the space is at another place of this directory, on its way here or away from here: its key is its own there,
+    /// and goes along.
+    fn is_elsewhere(&self, space: SpaceId) -> Result<bool> {
+        Ok(self.directory.place_of(space)?.is_some_and(|place| place != self.place))
     }
 
     /// What makes a transaction this space's, and its content readable.
@@ -141,7 +140,10 @@ impl<K: Keep> Layout for Kept<K> {
     fn create(&self, space: SpaceId) -> Result<()> {
         // An erasure waits until what is made here is there to be found.
         let _stay = self.stays.enter(space)?;
-        self.seals.create(space)?;
+        // One that comes from another place of this directory is sealed, or not, as it was.
+        if !self.is_elsewhere(space)? {
+            self.seals.create(space)?;
+        }
         self.keep.create(space)?;
         self.directory.born(space)
     }
@@ -164,14 +166,14 @@ impl<K: Keep> Layout for Kept<K> {
     }
 
     fn destroy(&self, space: SpaceId) -> Result<Destroyed> {
-        let key = !self.has_moved(space)? && self.seals.destroy(space)?;
+        let key = !self.is_elsewhere(space)? && self.seals.destroy(space)?;
         Ok(Destroyed { key, ..self.keep.destroy(space)? })
     }
 
     fn residue(&self, space: SpaceId) -> Vec<String> {
         // Where it cannot be looked, something may be left.
         let mut left = self.keep.residue(space).unwrap_or_else(|_| vec![self.keep.whereabouts(space)]);
-        if !self.has_moved(space).unwrap_or(false) {
+        if !self.is_elsewhere(space).unwrap_or(false) {
             left.extend(self.seals.residue(space));
         }
         left

@@ -678,7 +678,7 @@ impl Town {
 }
 
 fn pages(user: User, filter: Option<&Filter>, limit: usize) -> Result<(Vec<Memory>, u64)> {
-    let mut query = ListQuery { filter: filter.cloned(), limit, before: None };
+    let mut query = ListQuery { filter: filter.cloned(), limit, before: None, offset: 0 };
     let mut all = Vec::new();
     loop {
         let page = user.read(|reader| reader.list(&query))?;

@@ -30,6 +30,8 @@ pub const RLS: Where = Some((PostgresLayout::Rls, false));
 pub const SCHEMA: Where = Some((PostgresLayout::Schema, false));
 pub const DATABASE: Where = Some((PostgresLayout::Database, false));
 pub const SEALED: Where = Some((PostgresLayout::Rls, true));
+/// A target that seals new spaces, which those that come from beside it are not.
+const SEALS: Where = Some((PostgresLayout::Schema, true));
 
 /// A data directory and a database that is set up for every layout.
 pub struct Ground {
@@ -249,6 +251,7 @@ pub fn seen(user: User, deleted: &[MemoryId]) -> BTreeMap<String, String> {
         words: &words,
         limit: 100,
         threshold: None,
+        cosine_min: None,
         filter: None,
     };
     let mut found: Vec<_> =
@@ -415,6 +418,7 @@ for_each_pair! {
     file_to_sealed FILE SEALED,
     sealed_to_file SEALED FILE,
     sealed_to_schema SEALED SCHEMA,
+    rls_to_schema_that_seals RLS SEALS,
 }
 
 /// The steps at which the one that carries is killed: right after each was taken.
@@ -470,12 +474,13 @@ fn word(place: Where) -> &'static str {
     match place {
         None => "file",
         SEALED => "sealed",
+        SEALS => "seals",
         Some((layout, _)) => layout.word(),
     }
 }
 
 fn of_word(word: &str) -> Where {
-    [FILE, RLS, SCHEMA, DATABASE, SEALED].into_iter().find(|place| self::word(*place) == word).unwrap()
+    [FILE, RLS, SCHEMA, DATABASE, SEALED, SEALS].into_iter().find(|place| self::word(*place) == word).unwrap()
 }
 
 #[test]
