@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::Result;
 use crate::audit::SystemEntry;
 use crate::auth::{KeyId, KeyRecord};
-use crate::id::Identity;
+use crate::id::{Identity, Issuer, Subject, Tag};
 use crate::scope::Chamber;
 
 /// How somebody stands with the directory.
@@ -17,6 +17,19 @@ pub struct Standing {
     pub state: State,
     /// Credentials issued at or before this moment are void: the moment of their last erasure.
     pub not_before: Option<Timestamp>,
+}
+
+/// Somebody who has a space, with what it last published of itself.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Who.
+    pub subject: Subject,
+    /// Since when.
+    pub created_at: Timestamp,
+    /// How many memories.
+    pub memories: u64,
+    /// As of when; `None` if it never said.
+    pub published_at: Option<Timestamp>,
 }
 
 /// Whether a space is open.
@@ -43,6 +56,13 @@ pub trait Directory: Send + Sync {
 
     /// Gives somebody a space: the one they have, or a new one. One row; no file.
     fn provision(&self, identity: &Identity) -> Result<Chamber>;
+
+    /// Whose spaces have this tag: one, nearly always.
+    fn tagged(&self, tag: Tag) -> Result<Vec<Identity>>;
+
+    /// Everybody of an issuer who has a space that is not being erased and for whom `is_asked_for` holds, in the order of
+    /// their subjects, up to [`limit::LISTED_USERS`](crate::limit::LISTED_USERS).
+    fn known(&self, issuer: &Issuer, is_asked_for: &(dyn Fn(&Subject) -> bool + Send + Sync)) -> Result<Vec<Known>>;
 
     /// The key with this id.
     fn key(&self, id: &KeyId) -> Result<Option<KeyRecord>>;

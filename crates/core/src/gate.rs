@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::audit::{Actor, Origin, Outcome, SystemEntry};
 use crate::auth::{IssuedAt, Principal, Who, refused};
 use crate::clock::Sources;
-use crate::directory::{Directory, Standing, State};
-use crate::id::{Identity, Subject};
+use crate::directory::{Directory, Known, Standing, State};
+use crate::id::{Identity, Subject, Tag};
 use crate::policy::{Act, allows};
 use crate::scope::{Chamber, Erasure, Move, Operator, Read, Right, Scope, Write};
 use crate::{Code, Error, Result};
@@ -96,6 +96,21 @@ impl Gate {
             let origin = origin(principal, &identity, Act::Erase, request);
             Ok(Erasure { identity, origin })
         })
+    }
+
+    /// For whom a service asks that names an object and nobody: those it acts for whose objects have this tag. It opens
+    /// nothing; whoever asks asks again for the right. Nobody for anybody else.
+    pub fn led_by(&self, principal: &Principal, tag: Tag) -> Result<Vec<Subject>> {
+        let Who::Service { issuer, act_as } = &principal.who else { return Ok(Vec::new()) };
+        let tagged = self.directory.tagged(tag)?;
+        let theirs = tagged.into_iter().filter(|owner| owner.issuer == *issuer && act_as.covers(&owner.subject));
+        Ok(theirs.map(|owner| owner.subject).collect())
+    }
+
+    /// Everybody a service acts for who has a space, with what that published last. Nobody for anybody else.
+    pub fn charges(&self, principal: &Principal) -> Result<Vec<Known>> {
+        let Who::Service { issuer, act_as } = &principal.who else { return Ok(Vec::new()) };
+        self.directory.known(issuer, &|subject| act_as.covers(subject))
     }
 
     /// The right to run the installation.

@@ -52,6 +52,7 @@ bounds! {
     DIMENSION = "embedding", 4096, "numbers", "The widest model in common use has 4,096 dimensions.";
     QUERY_BYTES = "query", 16 * 1024, "bytes", "The embedder reads the first 256 tokens.";
     QUERY_TERMS = "words searched", 64, "words", "Each is one look-up in the word index; the rest are left to the vector.";
+    LISTED_USERS = "users in one list", 10_000, "users", "One answer is built in memory.";
     PAGE = "limit", 1000, "memories, relationships or runs", "One answer is built in memory.";
     SEARCH_LIMIT = "limit", 1000, "hits", "One answer is built in memory.";
     SESSION_TTL_S = "ttl_s", 24 * 60 * 60, "seconds", "A session is over within a day; what shall last longer has an `expiration`.";

@@ -71,6 +71,8 @@ pub struct NewMemory {
     pub expiration: Option<Timestamp>,
     /// For how many seconds from its adding it is kept, in place of `expiration`: a memory of a session, which has a run.
     pub ttl_s: Option<u32>,
+    /// Since when it is known, if that is not now: for what is told later.
+    pub created_at: Option<Timestamp>,
     /// Its vector, when the caller has made it; otherwise the configured model does.
     pub embedding: Option<Vec<f32>>,
 }
@@ -137,6 +139,8 @@ pub struct Change {
     pub metadata: Option<Metadata>,
     /// A new expiration, or none.
     pub expiration: Option<Option<Timestamp>>,
+    /// Another moment since when it is known.
+    pub created_at: Option<Timestamp>,
     /// A new vector.
     pub embedding: Option<Vec<f32>>,
 }
@@ -179,6 +183,9 @@ impl Change {
         }
         if let Some(expiration) = self.expiration {
             new.expiration = expiration;
+        }
+        if let Some(created_at) = self.created_at {
+            new.created_at = created_at;
         }
         new.updated_at = now;
         Ok(new)
@@ -226,6 +233,8 @@ pub struct ListQuery {
     pub limit: usize,
     /// Only memories added before this one: the last id of the page before.
     pub before: Option<MemoryId>,
+    /// How many of them are passed over first, for callers who count pages. A cursor costs less and misses none.
+    pub offset: usize,
 }
 
 impl ListQuery {
@@ -240,7 +249,7 @@ impl ListQuery {
 
 impl Default for ListQuery {
     fn default() -> Self {
-        ListQuery { filter: None, limit: Self::LIMIT_DEFAULT, before: None }
+        ListQuery { filter: None, limit: Self::LIMIT_DEFAULT, before: None, offset: 0 }
     }
 }
 
@@ -276,6 +285,9 @@ pub struct SearchQuery {
     pub limit: usize,
     /// The least score, 0 to 1; none by default, because the right memory's score varies widely.
     pub threshold: Option<f32>,
+    /// The least cosine between query and memory, −1 to 1, where a vector is searched for: nothing below it is a hit,
+    /// whatever words it has.
+    pub cosine_min: Option<f32>,
     /// Among which memories.
     pub filter: Option<Filter>,
 }
@@ -291,6 +303,7 @@ impl SearchQuery {
             embedding: None,
             limit: Self::LIMIT_DEFAULT,
             threshold: None,
+            cosine_min: None,
             filter: None,
         }
     }
@@ -306,6 +319,9 @@ impl SearchQuery {
         self.embedding.as_deref().map_or(Ok(()), check_embedding)?;
         if self.threshold.is_some_and(|threshold| !(0.0..=1.0).contains(&threshold)) {
             return Err(Error::invalid("`threshold` is a number from 0 to 1."));
+        }
+        if self.cosine_min.is_some_and(|cosine| !(-1.0..=1.0).contains(&cosine)) {
+            return Err(Error::invalid("The least cosine is a number from -1 to 1."));
         }
         check_limit(self.limit, limit::SEARCH_LIMIT)
     }
@@ -402,6 +418,33 @@ pub struct RunPage {
     pub total: u64,
     /// Where the next page begins; `None` when this was the last.
     pub next: Option<i64>,
+}
+
+/// What memories may belong to beside their owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntityKind {
+    /// An agent.
+    Agent,
+    /// An application.
+    App,
+    /// A run.
+    Run,
+}
+
+/// An agent, an application or a run, as its memories tell of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Entity {
+    /// What it is.
+    pub kind: EntityKind,
+    /// What its memories call it.
+    pub name: String,
+    /// How many memories it has.
+    pub memories: u64,
+    /// When the first of them was added.
+    pub first_memory: Timestamp,
+    /// When one of them last changed.
+    pub latest_change: Timestamp,
 }
 
 /// Figures over a space.

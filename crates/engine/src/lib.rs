@@ -55,15 +55,16 @@ pub use backup::Restore;
 pub use config::{Config, Embedding, Endpoint, Issuing, KeySet};
 pub use erase::Receipt;
 pub use export::{EXPORT_FORMAT, Exported, ExportedRelationship, ImportSummary, Imported};
-pub use locule_core::audit::{Entry, SystemEntry};
+pub use locule_core::audit::{self, Entry, SystemEntry};
 pub use locule_core::auth::{self, Principal};
 pub use locule_core::clock::{self, Sources};
 pub use locule_core::deadline;
+pub use locule_core::directory::Known;
 pub use locule_core::filter::{self, Filter};
 pub use locule_core::id::{self, Identity, Issuer, MemoryId, RelationshipId, Subject};
 pub use locule_core::memory::{
-    self, Added, Change, Event, Hit, ListQuery, Memory, NewMemory, Page, Run, RunPage, RunQuery, SearchQuery,
-    Statistics,
+    self, Added, Change, Entity, EntityKind, Event, Hit, ListQuery, Memory, NewMemory, Page, Run, RunPage, RunQuery,
+    SearchQuery, Statistics,
 };
 pub use locule_core::policy::{self, Act, Role};
 pub use locule_core::relationship::{

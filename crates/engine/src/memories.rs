@@ -2,10 +2,10 @@
 
 use locule_core::filter::Filter;
 use locule_core::id::MemoryId;
-use locule_core::memory::{Added, Change, Event, ListQuery, Memory, NewMemory, Page, Statistics};
-use locule_core::{Error, Read, Result, Scope, Write, limit};
-use locule_store::Ready;
+use locule_core::memory::{Added, Change, Entity, Event, ListQuery, Memory, NewMemory, Page, Statistics};
+use locule_core::{Code, Error, Read, Result, Scope, Write, limit};
 use locule_store::vector::{self, NotAVector};
+use locule_store::{Reader, Ready};
 
 use crate::Engine;
 use crate::model::Purpose;
@@ -51,11 +51,7 @@ impl Engine {
     /// Changes a memory; a new text gets a new vector.
     pub fn update(&self, scope: Scope<Write>, id: MemoryId, change: &Change) -> Result<Memory> {
         change.check()?;
-        let row = match (&change.embedding, &change.memory) {
-            (Some(embedding), _) => Some(self.encode(embedding)?),
-            (None, Some(text)) => Some(self.encode(&self.embed_one(text, Purpose::Document)?)?),
-            (None, None) => None,
-        };
+        let row = self.row_of(change)?;
         let space = self.store.spaces.open(scope);
         let mut writer = space.write()?;
         let memory = writer.update(self.embedder().model(), id, change, row)?;
@@ -78,6 +74,57 @@ impl Engine {
         let count = writer.delete_all(filter)?;
         writer.commit()?;
         Ok(count)
+    }
+
+    /// Changes memories, all or none; each as it is after.
+    pub fn update_many(&self, scope: Scope<Write>, changes: Vec<(MemoryId, Change)>) -> Result<Vec<Memory>> {
+        limit::BATCH.check(changes.len())?;
+        changes.iter().try_for_each(|(_, change)| change.check())?;
+        let rows = changes.iter().map(|(_, change)| self.row_of(change)).collect::<Result<Vec<_>>>()?;
+        let space = self.store.spaces.open(scope);
+        let mut writer = space.write()?;
+        check_all_here(&writer, changes.iter().map(|(id, _)| *id))?;
+        let mut changed = Vec::with_capacity(changes.len());
+        for ((id, change), row) in changes.iter().zip(rows) {
+            changed.push(writer.update(self.embedder().model(), *id, change, row)?);
+        }
+        writer.commit()?;
+        Ok(changed)
+    }
+
+    /// Deletes memories, all or none.
+    pub fn delete_many(&self, scope: Scope<Write>, ids: &[MemoryId]) -> Result<()> {
+        limit::BATCH.check(ids.len())?;
+        let mut ids = ids.to_vec();
+        let space = self.store.spaces.open(scope);
+        let mut writer = space.write()?;
+        check_all_here(&writer, ids.iter().copied())?;
+        // One that is named twice is deleted once.
+        ids.sort_unstable();
+        ids.dedup();
+        ids.into_iter().try_for_each(|id| writer.delete(id))?;
+        writer.commit()
+    }
+
+    /// Every agent, application and run that has memories.
+    pub fn entities(&self, scope: Scope<Read>) -> Result<Vec<Entity>> {
+        self.store.spaces.open(scope).read()?.entities()
+    }
+
+    /// Figures over a space, and every agent, application and run that has memories, both of one moment.
+    pub fn census(&self, scope: Scope<Read>) -> Result<(Statistics, Vec<Entity>)> {
+        let space = self.store.spaces.open(scope);
+        let reader = space.read()?;
+        Ok((reader.statistics()?, reader.entities()?))
+    }
+
+    /// The vector of what a change makes of a memory, if it changes that.
+    fn row_of(&self, change: &Change) -> Result<Option<Vec<u8>>> {
+        match (&change.embedding, &change.memory) {
+            (Some(embedding), _) => self.encode(embedding).map(Some),
+            (None, Some(text)) => self.encode(&self.embed_one(text, Purpose::Document)?).map(Some),
+            (None, None) => Ok(None),
+        }
     }
 
     /// Every memory with its vector as it is stored: the caller's, or made now for all that have none.
@@ -117,4 +164,21 @@ impl Engine {
         }
         Err(Error::invalid(format!("`embedding` has {} numbers, and vectors here have {dimension}.", embedding.len())))
     }
+}
+
+/// Passes if this space has all of these; says at which places it has not. Foreign and unknown read alike.
+fn check_all_here(reader: &Reader, ids: impl Iterator<Item = MemoryId>) -> Result<()> {
+    let mut missing = Vec::new();
+    for (place, id) in ids.enumerate() {
+        match reader.memory(id) {
+            Ok(_) => {}
+            Err(error) if error.code() == Code::NotFound => missing.push(place.to_string()),
+            Err(error) => return Err(error),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let places = missing.join(", ");
+    Err(Error::new(Code::NotFound, format!("Nothing with these ids is here, at places {places}. Nothing was changed.")))
 }

@@ -34,6 +34,7 @@ impl Engine {
             words: &words,
             limit: query.limit,
             threshold: query.threshold,
+            cosine_min: query.cosine_min,
             filter: query.filter.as_ref(),
         })
     }

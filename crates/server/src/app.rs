@@ -21,7 +21,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::metrics::Metrics;
 use crate::pool::{Pool, Share};
-use crate::{extract, layer, native, openapi, operator};
+use crate::{extract, layer, mem0, native, openapi, operator};
 
 /// How to serve.
 #[derive(Clone, Debug)]
@@ -36,6 +36,8 @@ pub struct Settings {
     pub workers: usize,
     /// Requests per second that one space may make, on average; 0 for no bound.
     pub rate_per_s: u32,
+    /// Where mem0's clients find their face.
+    pub mem0_prefix: String,
 }
 
 impl Default for Settings {
@@ -46,6 +48,7 @@ impl Default for Settings {
             deadline: Duration::from_secs(10),
             workers: 32,
             rate_per_s: 0,
+            mem0_prefix: mem0::path::HOME.to_owned(),
         }
     }
 }
@@ -119,6 +122,7 @@ pub fn public() -> OpenApiRouter<Arc<App>> {
         .merge(native::relationships::routes())
         .merge(native::runs::routes())
         .merge(native::space::routes())
+        .merge(mem0::routes())
         .merge(openapi::routes())
 }
 
@@ -156,9 +160,11 @@ pub fn serve(
         ready(listener.local_addr()?, operator_address);
 
         let (stop, stopping) = tokio::sync::watch::channel(());
-        let mut listeners = vec![tokio::spawn(accept(listener, finish(public, &app), stopping.clone()))];
+        let mem0_prefix: Arc<str> = settings.mem0_prefix.into();
+        let mut listeners =
+            vec![tokio::spawn(accept(listener, finish(public, &app), mem0_prefix.clone(), stopping.clone()))];
         if let Some(listener) = operator_listener {
-            listeners.push(tokio::spawn(accept(listener, finish(operators, &app), stopping)));
+            listeners.push(tokio::spawn(accept(listener, finish(operators, &app), mem0_prefix, stopping)));
         }
         let housekeeping = tokio::spawn(keep_house(engine.clone()));
         signal().await?;
@@ -199,7 +205,12 @@ const LAST: Duration = Duration::from_secs(10);
 /// How often figures are published.
 const HOUSE: Duration = Duration::from_secs(30);
 
-async fn accept(listener: TcpListener, router: Router, mut stopping: tokio::sync::watch::Receiver<()>) {
+async fn accept(
+    listener: TcpListener,
+    router: Router,
+    mem0_prefix: Arc<str>,
+    mut stopping: tokio::sync::watch::Receiver<()>,
+) {
     let mut http = hyper::server::conn::http1::Builder::new();
     // Without flushing pipelines at once, for which hyper keeps any amount of an answer that its client does not take.
     http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(limit::HEADER_BYTES.max);
@@ -218,8 +229,9 @@ async fn accept(listener: TcpListener, router: Router, mut stopping: tokio::sync
             _ = stopping.changed() => break,
         };
         let _ = stream.set_nodelay(true);
-        let router = router.clone();
+        let (router, mem0_prefix) = (router.clone(), mem0_prefix.clone());
         let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+            mem0::path::plain(&mut request, &mem0_prefix);
             without_trailing_slash(&mut request);
             router.clone().oneshot(request.map(axum::body::Body::new) as Request)
         });

@@ -6,6 +6,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request as HttpRequest};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
@@ -67,15 +68,26 @@ impl<A: Acting> FromRequestParts<Arc<App>> for Caller<A> {
             Err(error) => return Err(refuse_stranger(app, error, named, A::ACT, request).await),
         };
         request.act_as = act_as(&parts.headers)?;
-        let share = app.share(&principal, named.as_deref().or(request.act_as.as_deref()));
-        app.check_rate(share)?;
-        let caller = Caller { app: app.clone(), principal, named, request, share, act: PhantomData };
-        caller.check_permission().await?;
-        Ok(caller)
+        Caller::of(app.clone(), principal, named, request).await
     }
 }
 
 impl<A: Acting> Caller<A> {
+    /// A principal who may do this in the space of whom the request names, or in their own. What stands in `request` is
+    /// checked with it.
+    pub async fn of(
+        app: Arc<App>,
+        principal: Arc<Principal>,
+        named: Option<String>,
+        request: Request,
+    ) -> Result<Self, Refusal> {
+        let share = app.share(&principal, named.as_deref().or(request.act_as.as_deref()));
+        app.check_rate(share)?;
+        let caller = Caller { app, principal, named, request, share, act: PhantomData };
+        caller.check_permission().await?;
+        Ok(caller)
+    }
+
     /// Notes users that the query or the body names. If one is not the target, the scope will be refused.
     pub fn also_names(mut self, users: impl IntoIterator<Item = String>) -> Self {
         self.request.also_named.extend(users);
@@ -214,13 +226,18 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
         if !is_json {
             return Err(Error::invalid("The body is JSON: send `content-type: application/json`.").into());
         }
-        let body = Limited::new(request.into_body(), limit::BODY_BYTES.max).collect();
-        let Ok(body) = tokio::time::timeout(app.deadline, body).await else {
-            return Err(Error::new(Code::Deadline, "The body did not come in the time the server allows.").into());
-        };
-        let bytes = body.map_err(too_large)?.to_bytes();
+        let bytes = bytes(request, app).await?;
         serde_json::from_slice(&bytes).map(Json).map_err(|error| Error::invalid(format!("The body: {error}.")).into())
     }
+}
+
+/// The bytes of a body, as many as a body may have and as long as it may take.
+pub async fn bytes(request: HttpRequest, app: &App) -> Result<Bytes, Refusal> {
+    let body = Limited::new(request.into_body(), limit::BODY_BYTES.max).collect();
+    let Ok(body) = tokio::time::timeout(app.deadline, body).await else {
+        return Err(Error::new(Code::Deadline, "The body did not come in the time the server allows.").into());
+    };
+    Ok(body.map_err(too_large)?.to_bytes())
 }
 
 fn too_large(error: Box<dyn std::error::Error + Send + Sync>) -> Refusal {
@@ -272,7 +289,8 @@ fn credential(headers: &HeaderMap) -> Result<&str> {
     }
 }
 
-fn act_as(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+/// Whom a service says it acts for.
+pub fn act_as(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let mut values = headers.get_all(ACT_AS).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
@@ -286,7 +304,7 @@ fn act_as(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
 
 /// What stands in the path where the route says `{name}`, percent-decoded once. Bytes that are no text read as the empty
 /// text, which names nobody and nothing: they are looked for and not found like anything else that is not there.
-fn in_path(parts: &Parts, name: &str) -> Option<String> {
+pub fn in_path(parts: &Parts, name: &str) -> Option<String> {
     let route = parts.extensions.get::<MatchedPath>()?;
     let is_it = |segment: &str| segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) == Some(name);
     let place = route.as_str().split('/').position(is_it)?;
@@ -305,12 +323,19 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
-fn request_id(parts: &Parts) -> String {
+/// What finds the request in the log.
+pub fn request_id(parts: &Parts) -> String {
     parts.extensions.get::<RequestId>().map(|id| id.0.to_string()).unwrap_or_default()
 }
 
 /// Puts on record that somebody without a good credential was here, and hands the refusal back.
-async fn refuse_stranger(app: &Arc<App>, error: Error, named: Option<String>, act: Act, request: Request) -> Refusal {
+pub async fn refuse_stranger(
+    app: &Arc<App>,
+    error: Error,
+    named: Option<String>,
+    act: Act,
+    request: Request,
+) -> Refusal {
     if error.code() != Code::Unauthenticated {
         return error.into();
     }

@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::app::App;
-use crate::problem;
+use crate::{mem0, problem};
 
 /// What finds a request in the log.
 #[derive(Clone, Debug)]
@@ -26,12 +26,14 @@ pub async fn around(State(app): State<Arc<App>>, mut request: Request, next: Nex
     let id = RequestId(given_id(request.headers()).unwrap_or_else(|| app.fresh_id()).into());
     request.extensions_mut().insert(id.clone());
     let method = request.method().clone();
+    let is_mem0 = mem0::path::is_ours(request.uri().path());
     let route = request.extensions().get::<MatchedPath>().cloned();
 
     let mut response = next.run(request).await;
 
     if let Some(error) = response.extensions_mut().remove::<Arc<locule::Error>>() {
-        response = problem::respond(&error, Some(&id.0));
+        let respond = if is_mem0 { mem0::problem::respond } else { problem::respond };
+        response = respond(&error, &id.0);
     }
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&id.0) {

@@ -6,6 +6,7 @@ mod cmd;
 mod config;
 mod extract;
 mod layer;
+mod mem0;
 mod metrics;
 mod native;
 mod openapi;

@@ -80,7 +80,7 @@ impl IntoResponse for Refusal {
 }
 
 /// The problem as a response.
-pub fn respond(error: &Error, request_id: Option<&str>) -> Response {
+pub fn respond(error: &Error, request_id: &str) -> Response {
     let code = error.code();
     let status = status(code);
     if status.is_server_error() {
@@ -93,7 +93,7 @@ pub fn respond(error: &Error, request_id: Option<&str>) -> Response {
         status: status.as_u16(),
         detail: error.detail().to_owned(),
         code: code.as_str(),
-        request_id: request_id.filter(|_| !uniform).map(str::to_owned),
+        request_id: (!uniform).then(|| request_id.to_owned()),
         retry_after: code.retry_after_s(),
     };
     let body = serde_json::to_string(&problem).unwrap_or_default();

@@ -41,6 +41,8 @@ pub struct Find<'a> {
     pub limit: usize,
     /// The least score.
     pub threshold: Option<f32>,
+    /// The least cosine, where there is a vector.
+    pub cosine_min: Option<f32>,
     /// Among which memories.
     pub filter: Option<&'a Filter>,
 }
@@ -147,6 +149,10 @@ fn rank(vectors: &Vectors, find: &Find, words: &Words, count: usize, allowed: Op
                 parts.insert(number, ScoreParts { cosine, words });
             }
         }
+    }
+    // Before they are ranked, so that what is no hit takes nobody's place.
+    if let Some(least) = find.cosine_min {
+        parts.retain(|_, parts| parts.cosine >= least);
     }
     best(parts.into_iter().map(|(number, parts)| (number, score(parts.cosine, parts.words), parts)).collect(), count)
 }

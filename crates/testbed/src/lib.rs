@@ -41,6 +41,7 @@ mod proxy;
 mod run;
 mod service;
 
+pub use account::{hand_over, lower};
 pub use etcd::Etcd;
 pub use patroni::Patroni;
 pub use pgbouncer::PgBouncer;

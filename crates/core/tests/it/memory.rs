@@ -77,6 +77,7 @@ fn a_change_has_the_bounds_of_what_it_changes() {
                 categories: Some(new.categories),
                 metadata: Some(new.metadata),
                 expiration: None,
+                created_at: None,
                 embedding: new.embedding,
             }
         };

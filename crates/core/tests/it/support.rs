@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use locule_core::audit::SystemEntry;
 use locule_core::auth::{KeyId, KeyRecord};
 use locule_core::clock::{Entropy, ManualClock, Sources};
-use locule_core::directory::{Directory, Standing, State};
+use locule_core::directory::{Directory, Known, Standing, State};
 use locule_core::id::{Identity, Issuer, SpaceId, Subject, Tag};
 use locule_core::{Chamber, Result};
 
@@ -115,6 +115,25 @@ impl Directory for TestDirectory {
         let fresh = chamber(100 + books.provisioned as u8);
         let standing = books.standings.entry(identity.clone()).or_insert(STRANGER);
         Ok(*standing.space.get_or_insert(fresh))
+    }
+
+    fn tagged(&self, tag: Tag) -> Result<Vec<Identity>> {
+        let books = self.0.lock().unwrap();
+        let has = |standing: &Standing| standing.space.is_some_and(|space| space.tag == tag);
+        Ok(books.standings.iter().filter(|(_, standing)| has(standing)).map(|(identity, _)| identity.clone()).collect())
+    }
+
+    fn known(&self, issuer: &Issuer, is_asked_for: &(dyn Fn(&Subject) -> bool + Send + Sync)) -> Result<Vec<Known>> {
+        let books = self.0.lock().unwrap();
+        let theirs = books.standings.keys().filter(|identity| identity.issuer == *issuer);
+        let known = |subject: Subject| Known {
+            subject,
+            created_at: jiff::Timestamp::UNIX_EPOCH,
+            memories: 0,
+            published_at: None,
+        };
+        let theirs = theirs.map(|identity| identity.subject.clone()).filter(|subject| is_asked_for(subject));
+        Ok(theirs.map(known).collect())
     }
 
     fn key(&self, id: &KeyId) -> Result<Option<KeyRecord>> {

@@ -143,9 +143,22 @@ impl Config {
     /// For the server.
     pub fn serving(&self) -> app::Settings {
         let Server {
-            listen, operator_listen: OperatorListen(operator_listen), deadline_s, workers, rate_per_s, ..
-        } = self.server;
-        app::Settings { listen, operator_listen, deadline: Duration::from_secs(deadline_s.into()), workers, rate_per_s }
+            listen,
+            operator_listen: OperatorListen(operator_listen),
+            deadline_s,
+            workers,
+            rate_per_s,
+            mem0_prefix,
+            ..
+        } = &self.server;
+        app::Settings {
+            listen: *listen,
+            operator_listen: *operator_listen,
+            deadline: Duration::from_secs((*deadline_s).into()),
+            workers: *workers,
+            rate_per_s: *rate_per_s,
+            mem0_prefix: mem0_prefix.clone(),
+        }
     }
 
     fn sections(&self) -> [&dyn Section; 8] {

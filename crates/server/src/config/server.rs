@@ -20,6 +20,8 @@ section! {
         plain workers: usize = 32;
         /// Requests per second that one user may make; 0 for no bound.
         plain rate_per_s: u32 = 0;
+        /// What stands before the paths of mem0's clients: their `host` is this server's address and this. It begins with a slash and is not the start of another API's.
+        plain mem0_prefix: String = "/mem0".to_owned();
     }
 }
 
@@ -30,6 +32,15 @@ impl Server {
         }
         if !(1..=1_024).contains(&self.workers) {
             return Err(("workers", "it is a number from 1 to 1024".to_owned()));
+        }
+        let taken = ["/api", "/operator", "/docs", "/mcp", "/bento"];
+        let plain = self.mem0_prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte));
+        let named = self.mem0_prefix.len() > 1 && self.mem0_prefix.starts_with('/') && !self.mem0_prefix.ends_with('/');
+        if !plain || !named || taken.iter().any(|taken| self.mem0_prefix.starts_with(taken)) {
+            return Err((
+                "mem0_prefix",
+                "it is a path such as /mem0, of its own, that ends without a slash".to_owned(),
+            ));
         }
         Ok(())
     }

@@ -90,7 +90,7 @@ async fn list(caller: Caller<ReadMemories>, Query(page): Query<PageQuery>) -> Re
     let (filter, users) = Which { agent_id, run_id, app_id, filters, user_id }.read()?;
     let before = cursor.map(|cursor| cursor.parse::<MemoryId>()).transpose();
     let before = before.map_err(|_| Error::invalid("`cursor` is a `next_cursor` of an earlier page."))?;
-    let query = ListQuery { filter, limit: limit.unwrap_or(ListQuery::LIMIT_DEFAULT), before };
+    let query = ListQuery { filter, limit: limit.unwrap_or(ListQuery::LIMIT_DEFAULT), before, offset: 0 };
     query.check()?;
     let page = caller.also_names(users).read(move |engine, scope| engine.list(scope, &query)).await?;
     Ok(axum::Json(PageOut {
@@ -172,6 +172,7 @@ async fn search(caller: Caller<ReadMemories>, Json(body): Json<SearchIn>) -> Res
         embedding: body.embedding.map(|embedding| embedding.0),
         limit: body.limit.unwrap_or(SearchQuery::LIMIT_DEFAULT),
         threshold: body.threshold,
+        cosine_min: None,
         filter,
     };
     query.check()?;

@@ -210,6 +210,7 @@ impl MemoryIn {
             metadata: self.metadata.unwrap_or_default(),
             expiration: self.expiration.as_deref().map(filter::moment).transpose()?,
             ttl_s: self.ttl_s.or(self.session.then_some(SESSION_TTL_S)),
+            created_at: None,
             embedding: self.embedding.map(|embedding| embedding.0),
         };
         Ok((memory, self.user_id))
@@ -276,6 +277,7 @@ impl ChangeIn {
             categories: self.categories,
             metadata: self.metadata,
             expiration,
+            created_at: None,
             embedding: self.embedding.map(|embedding| embedding.0),
         };
         Ok((change, self.user_id))

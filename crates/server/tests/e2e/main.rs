@@ -28,6 +28,7 @@ macro_rules! for_each_layout {
 }
 
 mod chance;
+mod compat;
 mod failover;
 mod fair;
 mod faults;
@@ -37,6 +38,7 @@ mod house;
 mod kill;
 mod log;
 mod matrix;
+mod mem0;
 mod operator;
 mod pooler;
 mod processes;

@@ -181,7 +181,8 @@ fn documented(house: &House) -> BTreeSet<(String, String)> {
     let document = house.nobody().get("/openapi.json").expect(200).json();
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
     let mut routes = BTreeSet::new();
-    for (path, item) in document["paths"].as_object().unwrap() {
+    // The face of mem0 has a table of its own.
+    for (path, item) in document["paths"].as_object().unwrap().iter().filter(|(path, _)| !path.starts_with("/mem0")) {
         let methods =
             item.as_object().unwrap().keys().filter(|key| !["summary", "description", "parameters"].contains(&&***key));
         routes.extend(methods.map(|method| (method.to_ascii_uppercase(), path.clone())));

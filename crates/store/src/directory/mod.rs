@@ -21,8 +21,8 @@ use jiff::Timestamp;
 use locule_core::audit::SystemEntry;
 use locule_core::auth::{KeyId, KeyRecord};
 use locule_core::clock::Sources;
-use locule_core::directory::{Standing, State};
-use locule_core::id::{Identity, Issuer, SpaceId, Tag};
+use locule_core::directory::{Known, Standing, State};
+use locule_core::id::{Identity, Issuer, SpaceId, Subject, Tag};
 use locule_core::{Chamber, Code, Error, Place, Result};
 use sha2::Sha256;
 
@@ -229,6 +229,17 @@ impl locule_core::directory::Directory for Directory {
 
     fn provision(&self, identity: &Identity) -> Result<Chamber> {
         self.write(self.provisioning(identity))
+    }
+
+    fn tagged(&self, tag: Tag) -> Result<Vec<Identity>> {
+        self.read(|tx| {
+            let sql = "SELECT issuer, subject FROM spaces WHERE tag = $1 ORDER BY issuer, subject";
+            tx.all(sql, &[Value::Integer(tag.0.into())], users::identity)
+        })
+    }
+
+    fn known(&self, issuer: &Issuer, is_asked_for: &(dyn Fn(&Subject) -> bool + Send + Sync)) -> Result<Vec<Known>> {
+        self.known_of(issuer, is_asked_for)
     }
 
     fn key(&self, id: &KeyId) -> Result<Option<KeyRecord>> {

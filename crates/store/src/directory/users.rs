@@ -1,9 +1,9 @@
 //! Users as operators see them: who there is, whether their space is open, and how full it was when it last said.
 
 use jiff::Timestamp;
-use locule_core::directory::State;
-use locule_core::id::{Identity, SpaceId};
-use locule_core::{Chamber, Error, Operator, Result};
+use locule_core::directory::{Known, State};
+use locule_core::id::{Identity, Issuer, SpaceId, Subject};
+use locule_core::{Chamber, Error, Operator, Result, limit};
 
 use super::{Directory, audit, chamber, named, state, unreadable};
 use crate::tx::{Row, Value};
@@ -167,6 +167,42 @@ impl Directory {
             Ok(revision.unwrap_or(0) as u64)
         })
     }
+}
+
+impl Directory {
+    /// Everybody of an issuer for whom `is_asked_for` holds.
+    pub(super) fn known_of(
+        &self,
+        issuer: &Issuer,
+        is_asked_for: &(dyn Fn(&Subject) -> bool + Send + Sync),
+    ) -> Result<Vec<Known>> {
+        self.read(|tx| {
+            let mut known = Vec::new();
+            let sql = "SELECT issuer, subject, created_at, memories, published_at FROM spaces
+                       WHERE issuer = $1 AND state < 2 ORDER BY subject";
+            tx.query(sql, &[Value::Text(issuer.as_str())], &mut |row| {
+                let subject = identity(row)?.subject;
+                if is_asked_for(&subject) && known.len() < limit::LISTED_USERS.max {
+                    known.push(Known {
+                        subject,
+                        created_at: row.moment(2)?,
+                        memories: row.integer(3)? as u64,
+                        published_at: row.maybe_moment(4)?,
+                    });
+                }
+                Ok(())
+            })?;
+            Ok(known)
+        })
+    }
+}
+
+/// The person in the columns issuer, subject.
+pub(super) fn identity(row: &dyn Row) -> Result<Identity> {
+    Ok(Identity {
+        issuer: row.text(0)?.try_into().map_err(unreadable)?,
+        subject: row.text(1)?.try_into().map_err(unreadable)?,
+    })
 }
 
 fn record(row: &dyn Row) -> Result<UserRecord> {

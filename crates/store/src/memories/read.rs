@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use locule_core::filter::Filter;
 use locule_core::id::MemoryId;
-use locule_core::memory::{Event, EventKind, ListQuery, Memory, Page, Statistics};
+use locule_core::memory::{Entity, EntityKind, Event, EventKind, ListQuery, Memory, Page, Statistics};
 use locule_core::{Error, Result};
 
 use super::{COLUMNS, form, history, memory};
@@ -60,6 +60,9 @@ impl Reader<'_> {
         }
         // One more than asked for tells whether there is a next page.
         sql.push(" ORDER BY id DESC LIMIT ").bind(Owned::Integer(query.limit as i64 + 1));
+        if query.offset > 0 {
+            sql.push(" OFFSET ").bind(Owned::Integer(query.offset as i64));
+        }
         Ok(Page::cut(self.tx.all(sql.text(), &sql.values(), memory)?, total, query.limit))
     }
 
@@ -115,6 +118,36 @@ impl Reader<'_> {
         };
         let add = Event { event: EventKind::Add, old_memory: None, new_memory: added, at: created_at };
         Ok(std::iter::once(add).chain(changes).collect())
+    }
+
+    /// Every agent, application and run that has memories, by name.
+    pub fn entities(&self) -> Result<Vec<Entity>> {
+        let kinds = [
+            ("agent_id", form::AGENT, EntityKind::Agent),
+            ("app_id", form::APP, EntityKind::App),
+            ("run_id", form::RUN, EntityKind::Run),
+        ];
+        let mut entities: Vec<Entity> = Vec::new();
+        for (column, sealed, kind) in kinds {
+            let mut sql = Sql::default();
+            sql.push("SELECT ").push(column).push(", count(*), min(created_at), max(updated_at) FROM memories WHERE ");
+            sql.push(column).push(" IS NOT NULL AND ");
+            self.push_visible(&mut sql, None);
+            sql.push(" GROUP BY ").push(column);
+            let mut found = self.tx.all(sql.text(), &sql.values(), |row| {
+                Ok(Entity {
+                    kind,
+                    name: row.label_of(0, sealed)?.unwrap_or_default(),
+                    memories: row.integer(1)? as u64,
+                    first_memory: row.moment(2)?,
+                    latest_change: row.moment(3)?,
+                })
+            })?;
+            // Here and not in the database, which may sort by what it has sealed, or by another alphabet.
+            found.sort_by(|one, other| one.name.cmp(&other.name));
+            entities.append(&mut found);
+        }
+        Ok(entities)
     }
 
     /// Figures over the space.

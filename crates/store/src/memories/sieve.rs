@@ -43,10 +43,15 @@ impl Reader<'_> {
 
     /// A page, as [`Reader::list`] gives it.
     pub(super) fn list_matching(&self, filter: &Filter, query: &ListQuery) -> Result<Page> {
-        let (mut total, mut memories) = (0, Vec::new());
+        let (mut total, mut passed_over, mut memories) = (0, 0, Vec::new());
         self.each_matching(filter, &mut |memory, _| {
             total += 1;
-            if memories.len() <= query.limit && query.before.is_none_or(|before| memory.id < before) {
+            if memories.len() > query.limit || query.before.is_some_and(|before| memory.id >= before) {
+                return;
+            }
+            if passed_over < query.offset {
+                passed_over += 1;
+            } else {
                 memories.push(memory);
             }
         })?;

@@ -51,7 +51,7 @@ impl Writer<'_> {
                 metadata: memory.metadata,
                 hash,
                 expiration,
-                created_at: self.reader.now,
+                created_at: memory.created_at.unwrap_or(self.reader.now),
                 updated_at: self.reader.now,
             };
             tick = tick.next();
@@ -321,7 +321,7 @@ impl Writer<'_> {
         }
         tx.run(
             "UPDATE memories SET memory = $1, agent_id = $2, run_id = $3, app_id = $4, categories = $5, metadata = $6,
-                 hash = $7, expiration = $8, updated_at = $9 WHERE number = $10",
+                 hash = $7, expiration = $8, created_at = $9, updated_at = $10 WHERE number = $11",
             &[
                 text,
                 agent_id,
@@ -331,6 +331,7 @@ impl Writer<'_> {
                 metadata,
                 hash,
                 Value::moment(new.expiration),
+                Value::Moment(new.created_at),
                 Value::Moment(new.updated_at),
                 Value::Integer(number),
             ],

@@ -38,6 +38,7 @@ fn read_all(user: User) -> Option<Code> {
             words: &words,
             limit: 10,
             threshold: None,
+            cosine_min: None,
             filter: None,
         })?;
         Ok(())

@@ -304,7 +304,7 @@ impl User<'_> {
     }
 
     pub fn matching(&self, filter: &Filter) -> Vec<Memory> {
-        let query = ListQuery { filter: Some(filter.clone()), limit: 1000, before: None };
+        let query = ListQuery { filter: Some(filter.clone()), limit: 1000, before: None, offset: 0 };
         self.read(|reader| reader.list(&query)).unwrap().memories
     }
 
@@ -317,6 +317,7 @@ impl User<'_> {
                 words: &[],
                 limit,
                 threshold: None,
+                cosine_min: None,
                 filter: None,
             })
         })

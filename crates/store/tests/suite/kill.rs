@@ -74,6 +74,7 @@ fn check(data: &std::path::Path, expected: &mut [BTreeSet<MemoryId>; 2], when: &
                     words: &words,
                     limit: 100_000,
                     threshold: None,
+                    cosine_min: None,
                     filter: None,
                 };
                 Ok(reader.search(&find)?.len())

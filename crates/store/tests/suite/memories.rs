@@ -113,7 +113,7 @@ fn a_list_is_newest_first_in_pages_without_gap_or_overlap(layout: &Layout) {
     }
     for (only, total) in [(None, 53), (Some(filter(json!({"agent_id": "third"}))), 18)] {
         for limit in [1, 7, 18, 53, 1000] {
-            let mut query = ListQuery { filter: only.clone(), limit, before: None };
+            let mut query = ListQuery { filter: only.clone(), limit, before: None, offset: 0 };
             let mut seen: Vec<MemoryId> = Vec::new();
             loop {
                 let page = house.alice().read(|reader| reader.list(&query)).unwrap();

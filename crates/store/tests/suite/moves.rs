@@ -252,6 +252,7 @@ pub fn seen(user: User, deleted: &[MemoryId]) -> BTreeMap<String, String> {
         words: &words,
         limit: 100,
         threshold: None,
+        cosine_min: None,
         filter: None,
     };
     let mut found: Vec<_> =

@@ -21,7 +21,7 @@ for_each_layout! {
 }
 
 fn find<'a>(model: &'a Model, embedding: Option<&'a [f32]>, words: &'a [String]) -> Find<'a> {
-    Find { model, embedding, words, limit: 10, threshold: None, filter: None }
+    Find { model, embedding, words, limit: 10, threshold: None, cosine_min: None, filter: None }
 }
 
 /// The texts that words alone find.

@@ -111,6 +111,7 @@ fn a_reader_sees_one_moment(layout: &Layout) {
             words: &[],
             limit: 10,
             threshold: None,
+            cosine_min: None,
             filter: None,
         };
         (
@@ -179,6 +180,7 @@ fn many_readers_and_a_writer_agree(layout: &Layout) {
                                     words: &[],
                                     limit: 1000,
                                     threshold: None,
+                                    cosine_min: None,
                                     filter: None,
                                 };
                                 // In this order the cache may bring the reader forward; what follows sees the same.

@@ -1,0 +1,173 @@
+//! mem0's own clients, as they are published, against the real server: `compat/mem0` installs them and has what they do.
+//!
+//! They run as somebody who may do little, in an empty folder, with nothing of this process's environment, and with their
+//! telemetry off.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use crate::house::House;
+
+/// The clients' environments, installed now if they are not there.
+fn installed() -> &'static Path {
+    static PLACE: OnceLock<PathBuf> = OnceLock::new();
+    PLACE.get_or_init(|| {
+        let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/compat-mem0");
+        let output = Command::new("bash").arg(scripts().join("install")).arg(target).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
+    })
+}
+
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compat/mem0")
+}
+
+/// Who uses a client.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// A service's key, which names the user.
+    Service,
+    /// The user's own token.
+    User,
+}
+
+/// A client with somebody's credential.
+struct Client<'a> {
+    house: &'a House,
+    kind: Kind,
+    user: &'static str,
+    credential: String,
+    settings: Vec<(&'static str, String)>,
+}
+
+impl<'a> Client<'a> {
+    fn of(house: &'a House, kind: Kind) -> Self {
+        let user = "alice-123";
+        let credential = match kind {
+            Kind::Service => house.service_key("*"),
+            Kind::User => house.token(user),
+        };
+        Client { house, kind, user, credential, settings: Vec::new() }
+    }
+
+    fn host(&self) -> String {
+        format!("http://{}/mem0", self.house.nobody().address())
+    }
+
+    /// Runs a program on one of the scripts, or on no script, in a folder of its own.
+    fn run(&self, program: &Path, script: Option<&str>, arguments: &[&str]) -> Output {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new(program);
+        if let Some(script) = script {
+            let copy = folder.path().join(script);
+            std::fs::copy(scripts().join(script), &copy).unwrap();
+            locule_testbed::hand_over(&copy);
+            command.arg(copy).args([&self.host(), &self.credential, self.user]);
+        }
+        locule_testbed::hand_over(folder.path());
+        command.args(arguments).current_dir(folder.path()).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", folder.path());
+        command
+            .env("COLUMNS", "200")
+            .env("MEM0_TELEMETRY", "false")
+            .env("OTHER", "bob-456")
+            .env("PYTHONDONTWRITEBYTECODE", "1");
+        command
+            .env("MODULES", program_home(program))
+            .env("MEM0_BASE_URL", self.host())
+            .env("MEM0_API_KEY", &self.credential);
+        command.env("KIND", if matches!(self.kind, Kind::Service) { "service" } else { "user" });
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
+        locule_testbed::lower(&mut command);
+        command.output().unwrap_or_else(|error| panic!("{}: {error}", program.display()))
+    }
+
+    /// Runs a script of Python or Node to its end, which says that all went well.
+    fn tell(&self, environment: &str, script: &str) {
+        let home = installed().join(environment);
+        let output = if script.ends_with(".py") {
+            self.run(&home.join("bin/python"), Some(script), &[])
+        } else {
+            self.with("MODULES", &home.display().to_string()).run(Path::new("node"), Some(script), &[])
+        };
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let last: Vec<&str> = err.lines().rev().take(25).collect();
+        let last: Vec<&str> = last.into_iter().rev().collect();
+        assert!(output.status.success() && out.trim_end().ends_with("ok"), "{script}: {out}\n{}", last.join("\n"));
+    }
+
+    fn with(&self, name: &'static str, value: &str) -> Client<'a> {
+        let mut settings = self.settings.clone();
+        settings.push((name, value.to_owned()));
+        Client { house: self.house, kind: self.kind, user: self.user, credential: self.credential.clone(), settings }
+    }
+}
+
+fn program_home(program: &Path) -> PathBuf {
+    program.parent().unwrap_or(Path::new(".")).to_owned()
+}
+
+#[test]
+fn pythons_client_of_today_works_for_a_service() {
+    let house = House::with(&[]);
+    Client::of(&house, Kind::Service).tell("python2", "current.py");
+}
+
+#[test]
+fn pythons_client_of_today_works_for_a_user() {
+    let house = House::with(&[]);
+    Client::of(&house, Kind::User).tell("python2", "current.py");
+}
+
+#[test]
+fn pythons_client_of_before_works_for_both() {
+    let house = House::with(&[]);
+    Client::of(&house, Kind::Service).tell("python1", "older.py");
+    Client::of(&house, Kind::User).tell("python1", "older.py");
+}
+
+#[test]
+fn npms_client_of_today_works_for_both() {
+    let house = House::with(&[]);
+    Client::of(&house, Kind::User).tell("node3", "current.mjs");
+    Client::of(&house, Kind::Service).tell("node3", "current.mjs");
+}
+
+#[test]
+fn npms_client_of_before_works_for_both() {
+    let house = House::with(&[]);
+    Client::of(&house, Kind::Service).tell("node2", "older.mjs");
+    Client::of(&house, Kind::User).tell("node2", "older.mjs");
+}
+
+#[test]
+fn the_command_line_of_mem0_works_for_both() {
+    let house = House::with(&[]);
+    for kind in [Kind::Service, Kind::User] {
+        let client = Client::of(&house, kind);
+        let mem0 = installed().join("cli/bin/mem0");
+        let say = |arguments: &[&str]| {
+            let output = client.run(&mem0, None, arguments);
+            let text =
+                format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            assert!(output.status.success(), "mem0 {arguments:?}: {text}");
+            text
+        };
+        let user = ["--user-id", client.user];
+        say(&["status"]);
+        say(&[&["add", "I like green tea", "--no-infer"], &user[..]].concat());
+        let listed = house.user(client.user).get("/memories").expect(200).json();
+        let id = listed["memories"][0]["id"].as_str().unwrap().to_owned();
+        assert!(say(&[&["search", "tea"], &user[..]].concat()).contains("green tea"));
+        assert!(say(&[&["list"], &user[..]].concat()).contains("green tea"));
+        assert!(say(&["get", &id]).contains("green tea"));
+        say(&["update", &id, "I like black tea"]);
+        assert!(say(&["get", &id]).contains("black tea"));
+        assert!(say(&["entity", "list", "users"]).contains(client.user));
+        say(&["event", "list"]);
+        say(&["delete", &id, "--force"]);
+        assert_eq!(house.user(client.user).count(), 0);
+    }
+}
