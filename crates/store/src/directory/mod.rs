@@ -107,6 +107,11 @@ impl Directory {
         Ok(place.map(|place| if place.as_str() == "main" { self.usual } else { place }))
     }
 
+    /// The next answer is of what is there by then. Others within a unit of work may be of any moment since it began.
+    pub fn look_again(&self) {
+        self.home.look_again();
+    }
+
     /// Under what name the rows of a space stand, where rows have owners.
     pub fn owner(&self, space: SpaceId) -> Result<String> {
         if self.home.default_issuer().is_none() {
