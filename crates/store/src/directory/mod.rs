@@ -113,6 +113,11 @@ impl Directory {
         self.placing.of(space)
     }
 
+    /// The next answer is of what is there by then. Others within a unit of work may be of any moment since it began.
+    pub fn look_again(&self) {
+        self.home.look_again();
+    }
+
     /// Under what name the rows of a space stand, where rows have owners.
     pub fn owner(&self, space: SpaceId) -> Result<String> {
         if self.home.default_issuer().is_none() {
