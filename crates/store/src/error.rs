@@ -6,6 +6,8 @@ use std::io;
 use locule_core::{Code, Error};
 use rusqlite::ErrorCode;
 
+use crate::postgres::said::Said;
+
 type Source = Box<dyn StdError + Send + Sync>;
 
 /// The space's files do not verify; they are kept as they are.
@@ -58,7 +60,9 @@ pub fn of_sqlite(error: rusqlite::Error) -> Error {
 
 /// What a PostgreSQL said, or why it said nothing.
 pub fn of_postgres(error: tokio_postgres::Error) -> Error {
-    let Some(state) = error.code().map(|state| state.code().to_owned()) else { return unavailable(error) };
+    let state = error.code().map(|state| state.code().to_owned());
+    let error = Said(error);
+    let Some(state) = state else { return unavailable(error) };
     match state.as_str() {
         // The connection, the server, its start and its end; a server that only reads is one that is no longer the first.
         "25006" => unavailable(error),

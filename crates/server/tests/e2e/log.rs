@@ -2,8 +2,10 @@
 
 use serde_json::json;
 
-use crate::ground::Layout;
-use crate::house::{House, value};
+use crate::chance::Chance;
+use crate::ground::{Ground, Layout};
+use crate::house::{DIMENSION, House, NO_MODEL, value};
+use locule_testbed::{Flavour, Postgres};
 
 for_each_layout! {
     at_its_most_talkative_the_log_gives_nobody_away
@@ -52,6 +54,61 @@ fn at_its_most_talkative_the_log_gives_nobody_away(layout: Layout) {
     for line in log {
         for word in &words {
             assert!(!line.contains(word.as_str()), "{word} in {line}");
+        }
+    }
+}
+
+/// PostgreSQL quotes whole rows and keys when it refuses them, and a trigger of the application's own may say anything.
+#[test]
+fn what_the_database_says_of_a_failure_names_nobody() {
+    let settings = [&NO_MODEL[..], &[("LOCULE_LOG_FILTER", "trace")]].concat();
+    let ground = Ground::new(Layout::Rls);
+    let database = ground.database().to_owned();
+    let mut house = House::at(ground, &settings);
+    let (alice, bob) = (house.alice(), house.bob());
+    let mut chance = Chance::of(1);
+    let mut add = |memory: &str, metadata: serde_json::Value| {
+        let embedding = chance.embedding(DIMENSION);
+        alice.post("/memories", json!({"memory": memory, "metadata": metadata, "embedding": embedding}))
+    };
+    add("short", json!({})).expect(201);
+    let psql = |sql: &str| Postgres::shared(Flavour::Debian15).psql_in(&database, sql);
+    psql(
+        "ALTER TABLE memories ADD CONSTRAINT few_words CHECK (length(memory) < 50);
+         CREATE UNIQUE INDEX one_place ON memories (user_id, (metadata->>'place'));
+         CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF NEW.metadata ? 'told' THEN
+                 RAISE EXCEPTION 'no % of %', NEW.memory, NEW.user_id USING DETAIL = NEW.memory, HINT = NEW.user_id;
+             END IF;
+             PERFORM (NEW.metadata->>'number')::integer;
+             RETURN NEW;
+         END $$;
+         CREATE TRIGGER tell BEFORE INSERT ON memories FOR EACH ROW EXECUTE FUNCTION tell()",
+    );
+    let secret = "swordfish";
+    let long = format!("{secret} {}", "x".repeat(60));
+    add(secret, json!({"place": "under-the-mat"})).expect(201);
+    let mut answers = vec![add(&long, json!({}))];
+    answers.push(add("elsewhere", json!({"place": "under-the-mat"})));
+    answers.push(add(&format!("{secret} again"), json!({"told": true})));
+    answers.push(add("a number", json!({"number": "under-the-mat"})));
+    for answer in answers {
+        assert_eq!(answer.status / 100, 5, "{}", answer.text());
+        for word in [secret, "under-the-mat", "alice-123", "few_words", "SELECT", "INSERT"] {
+            assert!(!answer.text().contains(word), "{word} in {}", answer.text());
+        }
+    }
+    bob.get("/memories").expect(200);
+    house.stop();
+    let log = house.log();
+    for state in ["23514, table memories, constraint few_words", "23505, table memories", "P0001", "22P02"] {
+        assert!(log.iter().any(|line| line.contains(state)), "{state} is not in the log");
+    }
+    for line in log {
+        for word in
+            [secret, "under-the-mat", "alice-123", "bob-456", "SELECT ", "INSERT ", "UPDATE ", "DETAIL", "Failing row"]
+        {
+            assert!(!line.contains(word), "{word} in {line}");
         }
     }
 }

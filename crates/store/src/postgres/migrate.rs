@@ -13,6 +13,7 @@ use locule_core::{Code, Error, Result};
 use super::address::{Address, Pooler};
 use super::connection::Connection;
 use super::keeper;
+use super::said::Said;
 use super::server::{Login, Server};
 use crate::tx::Value;
 use crate::vector::encode;
@@ -357,7 +358,7 @@ fn explained(error: Error) -> Error {
     let mut source: Option<&(dyn StdError + 'static)> = StdError::source(&error);
     let mut said = None;
     while let Some(cause) = source {
-        if let Some(refusal) = cause.downcast_ref::<tokio_postgres::Error>().and_then(|error| error.as_db_error()) {
+        if let Some(refusal) = cause.downcast_ref::<Said>().and_then(Said::answer) {
             let hint = refusal.hint().map(|hint| format!(" {hint}")).unwrap_or_default();
             said = Some((refusal.code().code().to_owned(), format!("{}{hint}", refusal.message())));
             break;

@@ -15,6 +15,7 @@ pub(crate) mod pool;
 pub(crate) mod pulse;
 mod refuse;
 mod rls;
+pub(crate) mod said;
 mod schema;
 pub(crate) mod seals;
 pub mod server;

@@ -6,9 +6,11 @@
 use std::error::Error as StdError;
 
 use locule_core::{Error, Result};
+use tokio_postgres::error::DbError;
 
 use super::catalogue::{self, Finding, Level};
 use super::connection::Connection;
+use super::said::Said;
 use crate::tx::Value;
 
 /// One thing that was tried.
@@ -670,7 +672,7 @@ impl Trial<'_> {
 fn state(error: &Error) -> String {
     let mut source = StdError::source(error);
     while let Some(cause) = source {
-        if let Some(state) = cause.downcast_ref::<tokio_postgres::Error>().and_then(|error| error.code()) {
+        if let Some(state) = cause.downcast_ref::<Said>().and_then(Said::answer).map(DbError::code) {
             return state.code().to_owned();
         }
         source = cause.source();

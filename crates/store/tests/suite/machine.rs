@@ -1,8 +1,11 @@
 //! Anything in any order: several people, each with a plain map of what they should see, and a seed to find a failure again.
 //!
 //! `LOCULE_SEEDS=1000` runs more; `LOCULE_SEED=7` runs one.
+//!
+//! What follows from a seed is the same on every layout, to the last answer.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,18 +20,44 @@ use locule_core::{Code, Result};
 use locule_store::vector::encode;
 use serde_json::json;
 
-use crate::house::{Dice, ENCRYPTED, House, Layout, PLAIN, Process, User, code, embed, filter, model};
+use crate::house::{
+    DATABASE, Dice, ENCRYPTED, House, Layout, PLAIN, Process, RLS, SCHEMA, User, code, embed, filter, model,
+};
 
 const SEEDS: u64 = 64;
 const STEPS: usize = 300;
+
+/// How many seeds are run on every layout.
+const SEEDS_EVERYWHERE: u64 = 4;
 const PEOPLE: [&str; 4] = ["alice", "bob", "carol", "dave"];
 
 #[test]
 fn everybody_sees_what_they_should_whatever_anybody_does() {
+    for_each_seed(SEEDS, |seed| {
+        run(seed, if seed % 4 == 3 { &PLAIN } else { &ENCRYPTED });
+    });
+}
+
+#[test]
+fn on_every_layout_the_same_answers_follow_from_a_seed() {
+    for_each_seed(SEEDS_EVERYWHERE, |seed| {
+        let expected = run(seed, &ENCRYPTED);
+        assert!(expected.len() > STEPS / 2 && expected.iter().any(|line| line.contains("#9")));
+        for layout in [&RLS, &SCHEMA, &DATABASE] {
+            let found = run(seed, layout);
+            for (expected, found) in expected.iter().zip(&found) {
+                assert_eq!(expected, found, "in files and as {:?}", layout.postgres);
+            }
+            assert_eq!(expected.len(), found.len());
+        }
+    });
+}
+
+fn for_each_seed(usual: u64, run: impl Fn(u64) + Sync) {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let (first, count) = match number("LOCULE_SEED") {
         Some(seed) => (seed, 1),
-        None => (0, number("LOCULE_SEEDS").unwrap_or(SEEDS)),
+        None => (0, number("LOCULE_SEEDS").unwrap_or(usual)),
     };
     let next = AtomicU64::new(first);
     std::thread::scope(|scope| {
@@ -49,22 +78,23 @@ fn everybody_sees_what_they_should_whatever_anybody_does() {
     });
 }
 
-fn run(seed: u64) {
+/// Lets everything happen that follows from a seed. Gives back what was answered.
+fn run(seed: u64, layout: &Layout) -> Vec<String> {
     let mut dice = Dice::new(seed);
-    let layout: &Layout = if seed % 4 == 3 { &PLAIN } else { &ENCRYPTED };
     let house = House::quick(layout, |options| {
         options.connection_bytes = 0;
         options.vector_bytes = *dice.pick(&[0, 5_000, 1 << 20]);
         options.quota.memories_max = 40;
     });
     let people = if seed.is_multiple_of(2) { 2 } else { 4 };
-    let mut town = Town { house, beside: None, people: Vec::new(), now: 0, dice };
+    let mut town = Town { house, beside: None, people: Vec::new(), now: 0, dice, answers: Answers::default() };
     town.people.resize_with(people, Person::default);
     for step in 0..STEPS {
         let who = town.dice.below(people);
         town.step(who, &format!("seed {seed} step {step} {}", PEOPLE[who]));
     }
     (0..people).for_each(|who| town.check(who, &format!("seed {seed} at the end")));
+    town.answers.all
 }
 
 /// What somebody should see.
@@ -141,6 +171,37 @@ struct Town {
     people: Vec<Person>,
     now: i64,
     dice: Dice,
+    answers: Answers,
+}
+
+/// What was answered, with the ids of objects numbered as they first appear: they are another each time.
+#[derive(Default)]
+struct Answers {
+    all: Vec<String>,
+    numbers: BTreeMap<String, usize>,
+}
+
+impl Answers {
+    fn note<T: Debug>(&mut self, when: &str, answer: &Result<T>) {
+        let said = match answer {
+            Ok(answer) => format!("{answer:?}"),
+            Err(error) => format!("{} {}", error.code().as_str(), error.detail()),
+        };
+        let mut line = format!("{when}: ");
+        let is_of_id = |letter: char| letter.is_ascii_hexdigit() || letter == '-';
+        // Between what can be no part of an id.
+        for part in said.split_inclusive(|letter| !is_of_id(letter)) {
+            let word = part.trim_end_matches(|letter| !is_of_id(letter));
+            if word.len() == 36 {
+                let count = self.numbers.len();
+                let number = *self.numbers.entry(word.to_owned()).or_insert(count);
+                line.push_str(&format!("#{number}{}", &part[word.len()..]));
+            } else {
+                line.push_str(part);
+            }
+        }
+        self.all.push(line);
+    }
 }
 
 const TEXTS: [&str; 12] = [
@@ -211,7 +272,8 @@ impl Town {
     }
 
     /// `None` where the refusal is the right one: a space that is suspended answers nothing else.
-    fn allowed<T>(&self, who: usize, outcome: Result<T>, when: &str) -> Option<Result<T>> {
+    fn allowed<T: Debug>(&mut self, who: usize, outcome: Result<T>, when: &str) -> Option<Result<T>> {
+        self.answers.note(when, &outcome);
         if self.people[who].suspended {
             assert_eq!(code(outcome), Some(Code::SpaceSuspended), "{when}");
             return None;
