@@ -39,6 +39,7 @@ mod kill;
 mod log;
 mod matrix;
 mod mem0;
+mod moves;
 mod operator;
 mod pooler;
 mod processes;
