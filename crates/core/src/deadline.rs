@@ -5,15 +5,29 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 thread_local! {
-    static END: Cell<Option<Instant>> = const { Cell::new(None) };
+    static UNIT: Cell<Option<Unit>> = const { Cell::new(None) };
+}
+
+/// A unit of work.
+#[derive(Clone, Copy)]
+struct Unit {
+    began: Instant,
+    end: Instant,
 }
 
 /// Does `work`, in which nothing waits beyond `end`, nor beyond what was said outside of this.
 pub fn within<T>(end: Instant, work: impl FnOnce() -> T) -> T {
-    let before = END.get();
+    let before = UNIT.get();
     let _restored = Restored(before);
-    END.set(Some(before.map_or(end, |before| before.min(end))));
+    let outermost = Unit { began: Instant::now(), end };
+    UNIT.set(Some(before.map_or(outermost, |before| Unit { end: before.end.min(end), ..before })));
     work()
+}
+
+/// When the unit of work began that this is part of, if it is part of one. What was true at any later moment may be answered
+/// from for all of it: nobody can tell such an answer from one that came sooner.
+pub fn began() -> Option<Instant> {
+    UNIT.get().map(|unit| unit.began)
 }
 
 /// How long to wait for what is given `most` at other times.
@@ -27,15 +41,15 @@ pub fn within<T>(end: Instant, work: impl FnOnce() -> T) -> T {
 /// assert!(deadline::within(Instant::now() + second, || deadline::rest(hour)) <= second);
 /// ```
 pub fn rest(most: Duration) -> Duration {
-    END.get().map_or(most, |end| most.min(end.saturating_duration_since(Instant::now())))
+    UNIT.get().map_or(most, |unit| most.min(unit.end.saturating_duration_since(Instant::now())))
 }
 
 /// Says again what was said outside, also if the work panics.
-struct Restored(Option<Instant>);
+struct Restored(Option<Unit>);
 
 impl Drop for Restored {
     fn drop(&mut self) {
-        END.set(self.0);
+        UNIT.set(self.0);
     }
 }
 

@@ -80,7 +80,9 @@ pub use locule_store::moving::{Receipt as MoveReceipt, Step};
 pub use locule_store::postgres::catalogue::{Finding, Level};
 pub use locule_store::postgres::trial::{Line, Outcome};
 pub use locule_store::postgres::{self, Report as MigrationReport};
-pub use locule_store::{Durability, Keeping, Postgres, PostgresLayout, Quota, audit_report, bypass_rls, denials};
+pub use locule_store::{
+    Cluster, Clusters, Durability, Keeping, Postgres, PostgresLayout, Quota, audit_report, bypass_rls, denials,
+};
 pub use moving::Mover;
 pub use usage::Usage;
 
@@ -92,6 +94,11 @@ use model::Embedder;
 /// else runs as them. `model` says whose vectors the tables of an older product hold, if these are to be taken over.
 pub fn migrate(config: &Config, admin: &postgres::Address, model: Option<String>) -> Result<MigrationReport> {
     locule_store::migrate(&config.store_options(), admin, model, &Sources::system())
+}
+
+/// Sets up a cluster that keeps spaces beside the PostgreSQL with the directory, or brings it up to date.
+pub fn migrate_cluster(config: &Config, cluster: &str, admin: &postgres::Address) -> Result<MigrationReport> {
+    locule_store::migrate_cluster(&config.store_options(), cluster, admin, &Sources::system())
 }
 
 /// What holds users apart in an installation's PostgreSQL, tried out with people who do not exist and in a transaction that is

@@ -16,11 +16,11 @@ pub struct Mover {
 }
 
 impl Mover {
-    /// Opens both ends. A PostgreSQL at either of them has been set up for its layout.
+    /// Opens both ends, the second of them at one cluster if one is named. A PostgreSQL at either of them has been set up for its layout.
     #[expect(clippy::disallowed_methods, reason = "the one gate of an installation that is on its way")]
-    pub fn open(from: &Config, to: &Config) -> Result<Self> {
+    pub fn open(from: &Config, to: &Config, cluster: Option<&str>) -> Result<Self> {
         let sources = Sources::system();
-        let inner = moving::Mover::open(&from.store_options(), &to.store_options(), &sources)?;
+        let inner = moving::Mover::open(&from.store_options(), &to.store_options(), cluster, &sources)?;
         let gate = Gate::new(inner.directory().clone(), from.provision, sources);
         Ok(Mover { inner, gate })
     }
@@ -52,10 +52,15 @@ impl Mover {
         after: Option<&Identity>,
         limit: usize,
     ) -> Result<(Vec<UserRecord>, Option<Identity>)> {
-        let mut users = self.inner.directory().users(operator, after, limit)?;
+        let users = self.inner.directory().users(operator, after, limit)?;
         let last = users.last().map(|user| user.identity.clone());
-        users.retain(|user| !self.inner.is_there(user.chamber.place));
-        Ok((users, last))
+        let mut left = Vec::new();
+        for user in users {
+            if !self.inner.is_there(user.chamber.id)? {
+                left.push(user);
+            }
+        }
+        Ok((left, last))
     }
 
     /// What a user has where the space is that it cannot have at the other place.

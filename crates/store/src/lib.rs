@@ -4,6 +4,7 @@
 //! that point no signature, no statement and no cache key carries a user.
 
 pub mod archive;
+mod clusters;
 mod content;
 mod copy;
 pub mod directory;
@@ -40,6 +41,7 @@ use locule_core::clock::Sources;
 use locule_core::id::{Identity, Issuer, Subject};
 use locule_core::{Code, Error, Place, Result};
 
+pub use clusters::{Cluster, Clusters};
 pub use layout::Destroyed;
 pub use memories::Ready;
 pub use search::{Find, WORDS_WEIGHT};
@@ -52,7 +54,7 @@ use key::{KeyFiles, KeyRing, MasterKey};
 use layout::Layout;
 use paths::Paths;
 use places::Places;
-use postgres::{Databases, Kept, Rows, Schemas, Server};
+use postgres::Server;
 use seal::Secret;
 use sqlite::FileLayout;
 
@@ -81,6 +83,8 @@ pub struct Postgres {
     pub connections_max: usize,
     /// Whether the content of spaces made from now on is sealed, so that the database cannot read it.
     pub sealed: bool,
+    /// What keeps spaces beside it, if anything does.
+    pub clusters: Clusters,
 }
 
 /// How a PostgreSQL keeps spaces apart.
@@ -187,8 +191,9 @@ fn open_even_retired(options: &Options, sources: Sources) -> Result<Store> {
             let server = kept.server(&master);
             postgres::refuse_wrong_pooler(&server)?;
             postgres::refuse_what_leaks(kept, &server)?;
-            let usual = kept.layout.place()?;
-            let directory = Directory::in_postgres(&server, usual, options.issuer.clone(), pseudonym, sources.clone())?;
+            let placing = kept.placing()?;
+            let directory =
+                Directory::in_postgres(&server, placing, options.issuer.clone(), pseudonym, sources.clone())?;
             let keys = KeyRing::new(directory.clone(), master.clone(), sources.clone());
             let seals = Arc::new(postgres::seals::Seals::new(keys, kept.sealed, sources.clone()));
             let places = kept.places(&server, &directory, &seals)?;
@@ -225,10 +230,30 @@ pub fn migrate(
     Ok(report)
 }
 
+/// Sets up a cluster that keeps spaces beside the one with the directory. May be repeated likewise.
+pub fn migrate_cluster(
+    options: &Options,
+    cluster: &str,
+    privileged: &postgres::Address,
+    sources: &Sources,
+) -> Result<postgres::Report> {
+    let Keeping::Postgres(kept) = &options.keeping else {
+        return Err(Error::invalid("This installation keeps its data in files: there are no clusters to set up."));
+    };
+    let master = master_key(&Paths::new(options.data.clone()), options, sources)?;
+    let wanted = postgres::Wanted { layout: kept.layout, model: None };
+    postgres::migrate(privileged, &kept.alone(cluster)?.server(&master), &wanted)
+}
+
 /// Gives a space to each owner of rows that came with an older product's tables. Gives back the names that nobody can have.
 fn adopt(options: &Options, owners: &[String], sources: &Sources) -> Result<Vec<String>> {
     use locule_core::directory::Directory as _;
-    let store = open(&Options { create: false, ..options.clone() }, sources.clone())?;
+    // Their rows are here, wherever new ones go.
+    let keeping = match &options.keeping {
+        Keeping::Postgres(kept) => Keeping::Postgres(kept.alone(clusters::MAIN)?),
+        Keeping::Files => Keeping::Files,
+    };
+    let store = open(&Options { create: false, keeping, ..options.clone() }, sources.clone())?;
     let mut strangers = Vec::new();
     for owner in owners {
         match Subject::try_from(owner.as_str()) {
@@ -302,35 +327,6 @@ impl Postgres {
     fn server(&self, master: &MasterKey) -> Server {
         Server::new(self.address.clone(), self.pooler, self.prefix.clone(), master.derive("postgres"))
     }
-
-    /// Every layout of this database: spaces may be on their way from one to another.
-    fn places(
-        &self,
-        server: &Server,
-        directory: &Arc<Directory>,
-        seals: &Arc<postgres::seals::Seals>,
-    ) -> Result<Places> {
-        let mut places = HashMap::new();
-        for layout in PostgresLayout::ALL {
-            places.insert(layout.place()?, self.layout(layout, server.clone(), directory, seals.clone())?);
-        }
-        Ok(Places::new(self.layout.place()?, places))
-    }
-
-    fn layout(
-        &self,
-        layout: PostgresLayout,
-        server: Server,
-        directory: &Arc<Directory>,
-        seals: Arc<postgres::seals::Seals>,
-    ) -> Result<Box<dyn Layout>> {
-        let (max, place, own) = (self.connections_max, layout.place()?, directory.clone());
-        Ok(match layout {
-            PostgresLayout::Rls => Box::new(Kept::new(Rows::new(server, directory.clone()), max, place, own, seals)),
-            PostgresLayout::Schema => Box::new(Kept::new(Schemas::new(server), max, place, own, seals)),
-            PostgresLayout::Database => Box::new(Kept::new(Databases::new(server), max, place, own, seals)),
-        })
-    }
 }
 
 impl PostgresLayout {
@@ -344,10 +340,6 @@ impl PostgresLayout {
             PostgresLayout::Schema => "schema",
             PostgresLayout::Database => "database",
         }
-    }
-
-    fn place(self) -> Result<Place> {
-        Place::try_from(self.word())
     }
 }
 

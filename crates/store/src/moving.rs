@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use locule_core::clock::Sources;
-use locule_core::id::Identity;
+use locule_core::id::{Identity, SpaceId};
 use locule_core::{Code, Error, Move, Operator, Place, Result};
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ use crate::copy::{self, Piece, Tally};
 use crate::directory::{Directory, Leaving, Published};
 use crate::layout::Layout;
 use crate::tx::Tx;
-use crate::{Keeping, Options, Store, state, trail};
+use crate::{Keeping, Options, Store, clusters, state, trail};
 
 /// How long the destruction of the old copy waits for who still reads it.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -25,8 +25,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub struct Mover {
     from: Store,
     to: Store,
-    /// Where spaces go, as the directory there calls it.
-    place: Place,
+    /// Where spaces go, if all go to one place: elsewhere the directory there says where each does.
+    place: Option<Place>,
     /// The same for people and for whoever finishes it later.
     target: String,
     /// Whether both ends are of one directory.
@@ -68,29 +68,31 @@ pub struct Receipt {
 }
 
 impl Mover {
-    /// From one way of keeping spaces to another. Both are there: a PostgreSQL has been set up for its layout.
-    pub fn open(from: &Options, to: &Options, sources: &Sources) -> Result<Self> {
+    /// From one way of keeping spaces to another, or to a cluster of it. Both are there: a PostgreSQL has been set up for its
+    /// layout.
+    pub fn open(from: &Options, to: &Options, cluster: Option<&str>, sources: &Sources) -> Result<Self> {
         let shared = match (&from.keeping, &to.keeping) {
             (Keeping::Files, Keeping::Files) => {
                 return Err(Error::invalid("The spaces are in files already. To move a data directory, copy it."));
             }
             (Keeping::Postgres(one), Keeping::Postgres(other)) if one.address.place() == other.address.place() => {
-                if one.layout == other.layout {
+                if one.layout == other.layout && cluster.is_none() {
                     return Err(Error::invalid("That is the layout the configuration names already."));
                 }
                 true
             }
             _ => false,
         };
-        let target = match &to.keeping {
-            Keeping::Files => "file".to_owned(),
-            Keeping::Postgres(kept) if shared => kept.layout.word().to_owned(),
-            Keeping::Postgres(kept) => format!("{} at {}", kept.layout.word(), kept.address.place()),
+        let (target, place) = match (&to.keeping, cluster) {
+            (Keeping::Files, None) => ("file".to_owned(), None),
+            (Keeping::Files, Some(_)) => return Err(Error::invalid("Files are on no cluster.")),
+            (Keeping::Postgres(kept), cluster) => {
+                let name = cluster.unwrap_or(clusters::MAIN);
+                let (word, address) = (kept.layout.word(), kept.address_of(name)?.place());
+                let place = (shared || cluster.is_some()).then(|| clusters::place(kept.layout, name)).transpose()?;
+                (if shared && cluster.is_none() { word.to_owned() } else { format!("{word} at {address}") }, place)
+            }
         };
-        let place = Place::try_from(match &to.keeping {
-            Keeping::Files => "file",
-            Keeping::Postgres(kept) => kept.layout.word(),
-        })?;
         let from = crate::open_even_retired(from, sources.clone())?;
         let to = crate::open_even_retired(&Options { create: true, ..to.clone() }, sources.clone())?;
         Ok(Mover { from, to, place, target, shared })
@@ -119,8 +121,8 @@ impl Mover {
     }
 
     /// Whether a user's space is to be moved, or is there already.
-    pub fn is_there(&self, place: Place) -> bool {
-        self.shared && place == self.place
+    pub fn is_there(&self, space: SpaceId) -> Result<bool> {
+        Ok(self.shared && self.from.directory.place_of(space)? == self.place)
     }
 
     /// What a user has where the space is now that it cannot have at the other place.
@@ -133,6 +135,7 @@ impl Mover {
 
     /// Carries one space, or finishes carrying it.
     pub fn carry(&self, right: &Move, watch: &mut dyn FnMut(Step)) -> Result<Receipt> {
+        self.refuse_in_place(right)?;
         let leaving = self.from.directory.begin_move(right, &self.target)?;
         watch(Step::Closed);
         let mut tally = None;
@@ -147,6 +150,16 @@ impl Mover {
             watch(Step::HandedOver);
         }
         self.finish(&leaving, tally, watch)
+    }
+
+    /// A space that is there already would be copied over itself.
+    fn refuse_in_place(&self, right: &Move) -> Result<()> {
+        let Some(record) = self.from.directory.record_of(right.identity())? else { return Ok(()) };
+        let begun = self.from.directory.moves()?.iter().any(|leaving| leaving.space == record.space());
+        if !begun && self.is_there(record.space())? {
+            return Err(Error::new(Code::Conflict, "This space is there already."));
+        }
+        Ok(())
     }
 
     /// Takes back the move of one space that is not handed over yet. Says whether there was one.
@@ -173,7 +186,7 @@ impl Mover {
         let chamber = self.from.directory.current(leaving.space)?.map(|(chamber, _)| chamber).ok_or_else(gone)?;
         if !self.shared {
             let record = self.from.directory.record_of(&leaving.identity)?.ok_or_else(gone)?;
-            self.to.directory.expect(&record)?;
+            self.to.directory.expect(&record, self.destination(leaving.space)?)?;
         }
         if !chamber.born {
             self.hand_over(leaving)?;
@@ -202,12 +215,16 @@ impl Mover {
     }
 
     fn hand_over(&self, leaving: &Leaving) -> Result<()> {
-        if self.shared { self.from.directory.switch(leaving, self.place) } else { self.from.directory.let_go(leaving) }
+        if self.shared {
+            self.from.directory.switch(leaving, self.destination(leaving.space)?)
+        } else {
+            self.from.directory.let_go(leaving)
+        }
     }
 
     /// A transaction over an empty space at the target.
     fn room(&self, leaving: &Leaving, wrote: &mut bool) -> Result<Box<dyn Tx>> {
-        let target = self.layout()?;
+        let target = self.layout(leaving.space)?;
         target.create(leaving.space)?;
         let tx = target.write(leaving.space)?;
         if is_empty(&*tx)? {
@@ -231,7 +248,7 @@ impl Mover {
 
     /// Reads the copy back and holds it against what it was made from.
     fn check(&self, leaving: &Leaving, tally: &Tally) -> Result<()> {
-        let back = self.layout()?.read(leaving.space)?;
+        let back = self.layout(leaving.space)?.read(leaving.space)?;
         let found = copy::tally(&*back)?;
         if found != *tally {
             return Err(Error::internal(format!("a copy differs from its origin: {found:?} and {tally:?}")));
@@ -277,7 +294,7 @@ impl Mover {
     fn published(&self, leaving: &Leaving) -> Result<Published> {
         match self.to.directory.current(leaving.space)? {
             Some((chamber, _)) if chamber.born => {
-                let state = state::read(&*self.layout()?.read(leaving.space)?)?;
+                let state = state::read(&*self.layout(leaving.space)?.read(leaving.space)?)?;
                 Ok(Published { memories: state.memories, size_bytes: state.size_bytes, revision: state.revision })
             }
             _ => Ok(Published::default()),
@@ -288,7 +305,7 @@ impl Mover {
         // A directory of its own has to know whose rows they are, for as long as there may be any.
         let known = self.shared || self.to.directory.expects(leaving.space)?;
         if wrote && known {
-            let target = self.layout()?;
+            let target = self.layout(leaving.space)?;
             target.leave(leaving.space, DRAIN);
             target.destroy(leaving.space)?;
         }
@@ -298,8 +315,19 @@ impl Mover {
         self.from.directory.take_back(leaving)
     }
 
-    fn layout(&self) -> Result<&dyn Layout> {
-        self.to.spaces.places.of(self.place)
+    /// Where a space goes: from the beginning of its move to the end the same place.
+    fn destination(&self, space: SpaceId) -> Result<Place> {
+        match (self.place, self.shared) {
+            (Some(place), true) => Ok(place),
+            (place, _) => {
+                let expected = self.to.directory.place_of(space)?;
+                Ok(expected.or(place).unwrap_or_else(|| self.to.directory.place_for(space)))
+            }
+        }
+    }
+
+    fn layout(&self, space: SpaceId) -> Result<&dyn Layout> {
+        self.to.spaces.places.of(self.destination(space)?)
     }
 }
 

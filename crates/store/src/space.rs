@@ -182,6 +182,7 @@ impl<'a, R: Right> Space<'a, R> {
     /// Passes if the right still holds. For work that goes on for as long as somebody else likes: every transaction looks
     /// when it begins, and one that lasts looks again.
     pub fn recheck(&self) -> Result<()> {
+        self.spaces.directory.look_again();
         self.scope.space().map_or(Ok(()), |given| self.spaces.recheck::<R>(given).map(drop))
     }
 
@@ -199,7 +200,12 @@ impl<'a, R: Right> Space<'a, R> {
     fn begin(&self, given: &Chamber, begin: impl FnOnce(&dyn Layout) -> Result<Box<dyn Tx>>) -> Result<Box<dyn Tx>> {
         let layout = self.spaces.places.of(given.place)?;
         let begun = begin(layout);
-        // If it cannot be opened because it is just being erased, that is what to say.
+        // A writer may have waited for its turn while the space went elsewhere: what it writes here would be lost. And if it
+        // cannot be opened because it is just being erased, that is what to say. A reader sees what was there when the request
+        // came, or something later.
+        if R::CHANGES || begun.is_err() {
+            self.spaces.directory.look_again();
+        }
         if let Err(refusal) = self.spaces.recheck::<R>(given) {
             drop(begun);
             if refusal.code() == Code::SpaceErased {

@@ -3,6 +3,7 @@
 //! Each concern has a file here, with meaning and default beside the field. This is the one place that reads the
 //! environment. What is misspelt is refused, because a bound that is not in force looks like one that is.
 
+mod clusters;
 mod embedding;
 mod environment;
 mod log;

@@ -3,6 +3,7 @@
 use locule::postgres::{Address, Pooler, Prefix};
 use locule::{Keeping, PostgresLayout};
 
+use super::clusters::Clusters;
 use super::setting::{section, words};
 use super::storage::Layout;
 
@@ -31,6 +32,10 @@ section! {
         plain connections: usize = 20;
         /// Whether the content of memories is sealed with keys that the database does not have: whoever runs it sees that there are rows, and not what they say. It holds for users who are made from then on. Filters are then applied by this program, and SQL and PostgREST read nothing.
         plain sealed: bool = false;
+        /// More PostgreSQL that keep spaces, beside this one, which has the directory: a table of names, each with a URL or with `{ url = "…", weight = 2 }`, whose users are spread over all by weight. `locule migrate --cluster NAME` sets one up, `locule migrate layout --to-cluster NAME` carries users to it. All have one prefix, and none may be left out while users are there.
+        secret clusters: Clusters = Clusters::default();
+        /// The share of new users that stay with the PostgreSQL that has the directory, as against the weights of the others; 0 for none.
+        plain weight: u32 = 1;
     }
 }
 
@@ -93,6 +98,7 @@ impl Postgres {
             prefix,
             connections_max: self.connections,
             sealed: self.sealed,
+            clusters: locule::Clusters { others: self.clusters.engine(), weight_of_main: self.weight },
         })
     }
 }

@@ -12,11 +12,18 @@ struct Place<'a> {
     prefix: &'a str,
 }
 
+/// The same address, for the logins that `locule migrate` makes.
+fn anybody(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap();
+    format!("{scheme}://{}", rest.split_once('@').map_or(rest, |(_, place)| place))
+}
+
 impl Place<'_> {
     fn run(&self, layout: &str, arguments: &[&str]) -> Run {
         let settings = [
             format!("storage.layout={layout}"),
             format!("postgres.prefix={}", self.prefix),
+            format!("postgres.url={}", anybody(&self.url)),
             format!("postgres.admin_url={}", self.url),
         ];
         let mut all = arguments.to_vec();
@@ -83,4 +90,30 @@ fn an_installation_goes_from_files_into_postgresql_from_layout_to_layout_and_bac
     assert_eq!(database.psql("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 's\\_%'"), "0");
     place.run("rls", &["user", "list"]).refused(4, "has been moved to file");
     place.run("file", &["audit", "verify"]).done();
+}
+
+#[test]
+fn a_user_is_moved_to_another_cluster() {
+    let (main, east) = (Postgres::shared(Flavour::Debian15).fresh_database(), Postgres::start(Flavour::Debian15));
+    let place = Place { home: Home::new(), url: main.url(), prefix: "mvclu" };
+    let east = east.url();
+    let clusters = format!("postgres.clusters=east*0={}", anybody(&east));
+    let run = |arguments: &[&str]| place.run("rls", &[arguments, &["--set", &clusters]].concat());
+    run(&["migrate"]).done();
+    run(&["user", "list"]).refused(1, "The cluster east");
+    let set_up = run(&["migrate", "--cluster", "east", "--admin-url", &east]);
+    assert!(set_up.err.contains("The cluster east is set up."), "{set_up:?}");
+    run(&["migrate", "--cluster", "west", "--admin-url", &east]).refused(2, "There is no cluster");
+    place.home.write("memories", MEMORIES);
+    run(&["user", "import", "alice", "memories"]).done();
+    let before = run(&["user", "export", "alice"]).done();
+    let timeless = |export: &str| export.split_once('\n').unwrap().1.to_owned();
+
+    run(&["migrate", "layout", "--to", "rls", "--user", "alice"]).refused(2, "names already");
+    run(&["migrate", "layout", "--to-cluster", "east", "--user", "alice"]).done();
+    assert_eq!(main.psql("SELECT count(*) FROM public.memories"), "0");
+    assert_eq!(timeless(&run(&["user", "export", "alice"]).done()), timeless(&before));
+    run(&["migrate", "layout", "--to-cluster", "main", "--all"]).done();
+    assert_eq!(main.psql("SELECT count(*) FROM public.memories"), "2");
+    assert_eq!(timeless(&run(&["user", "export", "alice"]).done()), timeless(&before));
 }

@@ -137,6 +137,7 @@ impl Ground {
             prefix: Prefix::parse(self.layout.word()).unwrap(),
             connections_max: 4,
             sealed: false,
+            clusters: locule::Clusters::default(),
         })
     }
 }

@@ -235,7 +235,7 @@ impl Restore {
                 return Err(Error::new(Code::Busy, "A space is being moved or erased. Try again when it is done."));
             }
             None => {
-                directory.expect(record)?;
+                directory.expect(record, directory.place_for(record.space()))?;
                 let arrived = directory.current(record.space())?;
                 (
                     arrived
@@ -280,7 +280,8 @@ impl Restore {
         let Some(open) = open else {
             // Nothing was ever kept in it: its row is all there is.
             if self.store.directory.record_of(right.identity())?.is_none() {
-                self.store.directory.expect(&chapter.record)?;
+                let directory = &self.store.directory;
+                directory.expect(&chapter.record, directory.place_for(chapter.record.space()))?;
             }
             return self.welcome(&chapter, Published::default());
         };

@@ -19,6 +19,9 @@ pub trait Home: Send + Sync {
     /// Answers a question from what is known, or from the database if that has changed since.
     fn ask(&self, question: &mut dyn Question) -> Result<()>;
 
+    /// Answers nothing more from what was seen up to now, not even within one unit of work.
+    fn look_again(&self) {}
+
     /// Has what was erased leave the log too, as far as that is in our hands.
     fn empty_log(&self);
 

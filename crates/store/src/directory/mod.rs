@@ -33,6 +33,7 @@ pub use moves::{Leaving, Record};
 pub use users::{Figures, Published, UserRecord};
 
 use self::home::Home;
+use crate::clusters::Placing;
 use crate::error::corrupt;
 use crate::postgres::Server;
 use crate::seal::Secret;
@@ -42,7 +43,7 @@ use crate::tx::{Row, Tx, Value};
 pub struct Directory {
     home: Box<dyn Home>,
     /// Where the spaces are kept that it gives out.
-    usual: Place,
+    placing: Placing,
     /// Under what names the rows of spaces stand. They stay as long as the space is there, and no id is used again.
     owners: Mutex<HashMap<SpaceId, String>>,
     /// Names people where they may not be named: in tombstones, in the log, in the trail after them.
@@ -60,24 +61,24 @@ impl Directory {
         sources: Sources,
     ) -> Result<Arc<Self>> {
         let home = sqlite::File::open(path, key, create, sources.clone())?;
-        Ok(Directory::at(Box::new(home), "file".try_into()?, pseudonym, sources))
+        Ok(Directory::at(Box::new(home), Placing::at("file".try_into()?), pseudonym, sources))
     }
 
-    /// Opens the directory that the servers over one PostgreSQL share, whose new spaces are kept at `usual`. Subjects of
+    /// Opens the directory that the servers over one PostgreSQL share, whose new spaces go where `placing` says. Subjects of
     /// `default_issuer` own rows under their own names.
     pub fn in_postgres(
         server: &Server,
-        usual: Place,
+        placing: Placing,
         default_issuer: Issuer,
         pseudonym: Secret,
         sources: Sources,
     ) -> Result<Arc<Self>> {
         let home = postgres::Tables::open(server, default_issuer)?;
-        Ok(Directory::at(Box::new(home), usual, pseudonym, sources))
+        Ok(Directory::at(Box::new(home), placing, pseudonym, sources))
     }
 
-    fn at(home: Box<dyn Home>, usual: Place, pseudonym: Secret, sources: Sources) -> Arc<Self> {
-        Arc::new(Directory { home, usual, owners: Mutex::default(), pseudonym, sources })
+    fn at(home: Box<dyn Home>, placing: Placing, pseudonym: Secret, sources: Sources) -> Arc<Self> {
+        Arc::new(Directory { home, placing, owners: Mutex::default(), pseudonym, sources })
     }
 
     /// What the log calls somebody: always the same, and nothing without our key.
@@ -104,7 +105,17 @@ impl Directory {
     pub fn place_of(&self, space: SpaceId) -> Result<Option<Place>> {
         let place = self.current(space)?.map(|(chamber, _)| chamber.place);
         // What rows say that are older than the words for places.
-        Ok(place.map(|place| if place.as_str() == "main" { self.usual } else { place }))
+        Ok(place.map(|place| if place.as_str() == "main" { self.placing.usual } else { place }))
+    }
+
+    /// Where a space goes that is new here.
+    pub fn place_for(&self, space: SpaceId) -> Place {
+        self.placing.of(space)
+    }
+
+    /// The next answer is of what is there by then. Others within a unit of work may be of any moment since it began.
+    pub fn look_again(&self) {
+        self.home.look_again();
     }
 
     /// Under what name the rows of a space stand, where rows have owners.
@@ -295,7 +306,8 @@ impl Directory {
 
     fn fresh(&self) -> Chamber {
         let tag = Tag(u32::from_be_bytes(self.sources.bytes()));
-        Chamber { id: SpaceId::random(&self.sources), tag, epoch: 1, born: false, place: self.usual }
+        let id = SpaceId::random(&self.sources);
+        Chamber { id, tag, epoch: 1, born: false, place: self.placing.of(id) }
     }
 }
 

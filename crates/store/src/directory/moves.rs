@@ -234,9 +234,9 @@ impl Directory {
         })
     }
 
-    /// Takes up a space that is on its way here, to be kept at the usual place. Nobody is let in until it has arrived.
-    pub fn expect(&self, record: &Record) -> Result<()> {
-        let (record, place) = (record.clone(), self.usual);
+    /// Takes up a space that is on its way here, to be kept at `place`. Nobody is let in until it has arrived.
+    pub fn expect(&self, record: &Record, place: Place) -> Result<()> {
+        let record = record.clone();
         let identity = record.identity()?;
         let who = self.who(&identity);
         let default_issuer = self.home.default_issuer().cloned();

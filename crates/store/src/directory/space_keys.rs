@@ -69,7 +69,7 @@ mod tests {
         migrate(&privileged, &server, &Wanted { layout: crate::PostgresLayout::Schema, model: None })?;
         let directory = Directory::in_postgres(
             &server,
-            "schema".try_into()?,
+            crate::clusters::Placing::at("schema".try_into()?),
             Issuer::default(),
             Secret::random(&sources),
             sources.clone(),

@@ -69,6 +69,11 @@ impl Server {
         Server { address, pooler, prefix, passwords }
     }
 
+    /// Another server of the same installation, with the same roles and passwords.
+    pub fn at(&self, address: Address) -> Self {
+        Server { address, ..self.clone() }
+    }
+
     /// The name of a role of this installation.
     pub fn role(&self, word: &str) -> String {
         format!("{}_{word}", self.prefix.0)

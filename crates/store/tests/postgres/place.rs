@@ -69,6 +69,7 @@ impl Place {
             prefix: Prefix::parse(&prefix).unwrap(),
             connections_max: 4,
             sealed: false,
+            clusters: locule_store::Clusters::default(),
         });
         Place { database, prefix, options, _data: data }
     }

@@ -159,6 +159,7 @@ impl Installation {
                 prefix: Prefix::parse(&format!("of_{}", database.name())).unwrap(),
                 connections_max: 8,
                 sealed: false,
+                clusters: locule_store::Clusters::default(),
             });
         }
         Installation { options, database, _root: root }

@@ -151,6 +151,7 @@ fn postgres(options: &mut Options, layout: PostgresLayout, sealed: bool) -> Kept
         prefix: Prefix::parse(&word).unwrap(),
         connections_max: 16,
         sealed,
+        clusters: locule_store::Clusters::default(),
     };
     let (original, key) = ORIGINALS[layout as usize].get_or_init(|| {
         let original = format!("original_{word}");

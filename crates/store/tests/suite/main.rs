@@ -66,6 +66,7 @@ macro_rules! for_each_file_layout {
 
 mod audit;
 mod backups;
+mod clusters;
 mod directory;
 mod directory_shared;
 mod disk;

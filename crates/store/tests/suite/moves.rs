@@ -40,7 +40,7 @@ pub struct Ground {
     pub clock: ManualClock,
 }
 
-const PREFIX: &str = "moves";
+pub const PREFIX: &str = "moves";
 
 fn cluster() -> &'static Cluster {
     Cluster::shared(Flavour::Debian15)
@@ -54,6 +54,7 @@ fn kept(url: &str, (layout, sealed): (PostgresLayout, bool)) -> Keeping {
         prefix: Prefix::parse(PREFIX).unwrap(),
         connections_max: 8,
         sealed,
+        clusters: locule_store::Clusters::default(),
     })
 }
 
@@ -93,7 +94,7 @@ impl Ground {
         self.place.path().join(name)
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         cluster().url_to(&self.database)
     }
 
@@ -109,17 +110,17 @@ impl Ground {
         Process::open(&self.options(place), &self.clock)
     }
 
-    fn psql(&self, sql: &str) -> String {
+    pub fn psql(&self, sql: &str) -> String {
         cluster().psql_in(&self.database, sql)
     }
 
     fn mover(&self, from: Where, to: Where) -> Mover {
         let sources = Sources { clock: Arc::new(self.clock.clone()), ..Sources::system() };
-        Mover::open(&self.options(from), &self.options(to), &sources).unwrap()
+        Mover::open(&self.options(from), &self.options(to), None, &sources).unwrap()
     }
 
     /// The one, from where it is to where it goes.
-    fn carry(&self, from: Where, to: Where, name: &str, watch: &mut dyn FnMut(Step)) -> Result<Receipt> {
+    pub fn carry(&self, from: Where, to: Where, name: &str, watch: &mut dyn FnMut(Step)) -> Result<Receipt> {
         let mover = self.mover(from, to);
         mover.carry(&right(&mover, name), watch)
     }
@@ -163,7 +164,7 @@ fn lines(text: &str) -> Vec<String> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a gate for the mover's own directory")]
-fn right(mover: &Mover, name: &str) -> Move {
+pub fn right(mover: &Mover, name: &str) -> Move {
     let gate = locule_core::Gate::new(mover.directory().clone(), locule_core::Provision::Auto, Sources::system());
     let principal = locule_core::auth::trusted::operator("the tests move").unwrap();
     let operator = gate.operate(&principal, &crate::house::request()).unwrap();
@@ -294,7 +295,7 @@ fn move_all(ground: &Ground, from: Where, to: Where) -> Vec<Receipt> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a gate for the mover's own directory")]
-fn ground_operator(mover: &Mover) -> locule_core::Operator {
+pub fn ground_operator(mover: &Mover) -> locule_core::Operator {
     let gate = locule_core::Gate::new(mover.directory().clone(), locule_core::Provision::Auto, Sources::system());
     let principal = locule_core::auth::trusted::operator("the tests move").unwrap();
     gate.operate(&principal, &crate::house::request()).unwrap()
@@ -490,7 +491,7 @@ fn the_one_that_is_killed() {
     let plan: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(place.join("plan")).unwrap()).unwrap();
     let text = |key: &str| plan[key].as_str().unwrap().to_owned();
     let options = |key: &str| options(&place.join("data"), &text("url"), of_word(&text(key)));
-    let mover = Mover::open(&options("from"), &options("to"), &Sources::system()).unwrap();
+    let mover = Mover::open(&options("from"), &options("to"), None, &Sources::system()).unwrap();
     let (name, fatal) = (text("name"), text("step"));
     mover
         .carry(&right(&mover, &name), &mut |step| {

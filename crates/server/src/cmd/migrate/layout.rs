@@ -27,12 +27,16 @@ use crate::config::Config;
 ///   locule migrate layout --to rls --to-url postgres://db.example.com/app --all --dry-run
 ///   locule migrate layout --to rls --to-url postgres://db.example.com/app --all
 ///   locule migrate layout --to schema --user alice
+///   locule migrate layout --to-cluster berlin --user alice
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Layout {
     /// Where they go: file, rls, schema or database
-    #[arg(long, value_name = "LAYOUT")]
-    to: String,
+    #[arg(long, value_name = "LAYOUT", required_unless_present = "to_cluster")]
+    to: Option<String>,
+    /// The PostgreSQL among several that they go to: one of postgres.clusters, or main
+    #[arg(long, value_name = "NAME")]
+    to_cluster: Option<String>,
     /// The PostgreSQL they go to [default: the one in the configuration]
     #[arg(long, value_name = "URL")]
     to_url: Option<String>,
@@ -67,10 +71,10 @@ struct Run<'a> {
 impl Layout {
     pub fn run(self, context: &Context) -> Outcome {
         let config = context.config()?;
-        let mut flags = vec![("storage.layout".to_owned(), self.to.clone())];
+        let mut flags: Vec<_> = self.to.iter().map(|to| ("storage.layout".to_owned(), to.clone())).collect();
         flags.extend(self.to_url.iter().map(|url| ("postgres.url".to_owned(), url.clone())));
         let target = context.config_with(flags)?;
-        let mover = Mover::open(&config.engine(), &target.engine())?;
+        let mover = Mover::open(&config.engine(), &target.engine(), self.to_cluster.as_deref())?;
         let operator = mover.trusted_operator(&reason("migrate layout"), &Request::default())?;
         let run = Run { mover, operator, layout: &self, config: &target };
         let report = match (self.dry_run, self.abandon) {
@@ -240,7 +244,7 @@ impl Run<'_> {
                 locule::Keeping::Files => format!("locule serve --data {}", self.config.server.data.display()),
                 locule::Keeping::Postgres(kept) => format!(
                     "locule serve --layout {} --postgres-url postgres://{} --data {}",
-                    self.layout.to,
+                    self.config.storage.layout.word(),
                     kept.address.place(),
                     self.config.server.data.display()
                 ),

@@ -35,6 +35,9 @@ pub struct Migrate {
     /// How spaces are kept apart: rls, schema or database
     #[arg(long, value_name = "LAYOUT")]
     layout: Option<String>,
+    /// Set up this one of postgres.clusters, instead of the PostgreSQL that has the directory
+    #[arg(long, value_name = "NAME", conflicts_with = "model")]
+    cluster: Option<String>,
     /// Take over the vectors of older tables, made by this model
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
@@ -66,7 +69,11 @@ impl Migrate {
         if engine.create {
             init::prepare(data)?;
         }
-        let report = locule::migrate(&engine, &Address::parse(admin)?, self.model)?;
+        let admin = Address::parse(admin)?;
+        let report = match &self.cluster {
+            Some(cluster) => locule::migrate_cluster(&engine, cluster, &admin)?,
+            None => locule::migrate(&engine, &admin, self.model)?,
+        };
         if context.json() {
             return output::json(&report);
         }
@@ -87,6 +94,10 @@ impl Migrate {
         }
         for note in &report.notes {
             say(format!("note      {note}"));
+        }
+        if let Some(cluster) = &self.cluster {
+            say(format!("\nThe cluster {cluster} is set up."));
+            return Ok(());
         }
         say(format!("\n{served_at} is set up. Serve with:\n"));
         output::data(&format!(

@@ -1,7 +1,7 @@
 //! Whether anything has changed: one question to the database serves all who ask it at the same time.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use locule_core::{Error, Result, deadline};
 
@@ -28,6 +28,10 @@ struct State {
     begun: u64,
     ended: u64,
     outcome: Result<Mark>,
+    /// When the last that has ended began, unless something was written from here since.
+    seen: Option<Instant>,
+    /// When the one under way began.
+    under_way: Option<Instant>,
 }
 
 impl Checks {
@@ -36,16 +40,34 @@ impl Checks {
         look: Box<dyn Fn() -> Result<Mark> + Send + Sync>,
         is_silent: Box<dyn Fn() -> bool + Send + Sync>,
     ) -> Self {
-        let state = State { begun: 0, ended: 0, outcome: Err(Error::internal("nobody has looked yet")) };
+        let state = State {
+            begun: 0,
+            ended: 0,
+            outcome: Err(Error::internal("nobody has looked yet")),
+            seen: None,
+            under_way: None,
+        };
         Checks { state: Mutex::new(state), ended: Condvar::new(), look, is_silent }
     }
 
-    /// The mark as it was at a moment after this call began, with the number of the look that saw it.
+    /// Something was written from here, or somebody has reason to think that it was elsewhere: what was seen is not what is.
+    pub fn outdate(&self) {
+        let mut state = self.lock();
+        (state.seen, state.under_way) = (None, None);
+    }
+
+    /// The mark as it was at a moment after this call began, or after the unit of work began that it is part of, with the
+    /// number of the look that saw it.
     ///
     /// A look that is under way may have seen what was there before somebody else's write returned, so it does not serve. The
     /// next does, for everybody who has come by the time it begins.
     pub fn fresh(&self) -> Result<(u64, Mark)> {
         let mut state = self.lock();
+        if let (Some(began), Some(seen), Ok(mark)) = (deadline::began(), state.seen, &state.outcome)
+            && seen >= began
+        {
+            return Ok((state.ended, *mark));
+        }
         let next = state.begun + 1;
         loop {
             if state.ended >= next {
@@ -67,6 +89,7 @@ impl Checks {
                 continue;
             }
             state.begun += 1;
+            state.under_way = Some(Instant::now());
             drop(state);
             let mut look = Look { checks: self, outcome: Err(Error::internal("a look was given up")) };
             look.outcome = (self.look)();
@@ -90,6 +113,7 @@ impl Drop for Look<'_> {
     fn drop(&mut self) {
         let mut state = self.checks.lock();
         state.ended = state.begun;
+        state.seen = state.under_way.take();
         state.outcome = std::mem::replace(&mut self.outcome, Ok([0; 16]));
         self.checks.ended.notify_all();
     }
@@ -136,6 +160,26 @@ mod tests {
         });
         let looks = looks.load(Ordering::Relaxed);
         assert!(looks < 8 * asks / 2, "{looks} looks for {} questions", 8 * asks);
+    }
+
+    #[test]
+    fn a_unit_of_work_looks_once_unless_something_was_written() {
+        let looks = Arc::new(AtomicU64::new(0));
+        let count = looks.clone();
+        let look = move || Ok([count.fetch_add(1, Ordering::Relaxed) as u8; 16]);
+        let checks = Checks::new(Box::new(look), Box::new(|| false));
+        let end = Instant::now() + PATIENCE;
+        let ask = || checks.fresh().unwrap().1[0];
+        assert_eq!((ask(), ask()), (0, 1), "without a unit each question has its own look");
+        deadline::within(end, || {
+            assert_eq!((ask(), ask(), ask()), (2, 2, 2));
+            deadline::within(end, || assert_eq!(ask(), 2));
+            checks.outdate();
+            assert_eq!((ask(), ask()), (3, 3));
+        });
+        // What one unit has seen is no answer for the next, which may have come after somebody's write.
+        deadline::within(end, || assert_eq!((ask(), ask()), (4, 4)));
+        assert_eq!(looks.load(Ordering::Relaxed), 5);
     }
 
     #[test]

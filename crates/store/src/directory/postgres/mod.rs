@@ -157,7 +157,13 @@ impl Home for Tables {
 
     fn write(&self, job: Job) -> Result<()> {
         self.pulse.check()?;
-        self.writer.run(job)
+        let written = self.writer.run(job);
+        self.checks.outdate();
+        written
+    }
+
+    fn look_again(&self) {
+        self.checks.outdate();
     }
 
     fn ask(&self, question: &mut dyn Question) -> Result<()> {

@@ -75,7 +75,7 @@ END $locule$;
 GRANT SELECT, DELETE ON public.memories, public.memory_vectors, public.memory_history, public.memory_relationships,
     public.space_audit, public.space_state, public.memory_org_shares, locule.upgrade_rejects TO "{prefix}_user";
 GRANT INSERT (number, id, memory, agent_id, run_id, app_id, categories, metadata, hash, expiration, created_at, updated_at),
-    UPDATE (memory, agent_id, run_id, app_id, categories, metadata, hash, expiration, updated_at)
+    UPDATE (memory, agent_id, run_id, app_id, categories, metadata, hash, expiration, created_at, updated_at)
     ON public.memories TO "{prefix}_user";
 GRANT INSERT (number, embedding), UPDATE (embedding) ON public.memory_vectors TO "{prefix}_user";
 GRANT INSERT (id, number, memory_id, operation, old_value, new_value, created_at, timestamp, metadata, actor, request_id),
