@@ -56,15 +56,15 @@ fn no_more_than(most: [u64; 4], layout: Layout) {
 
 #[test]
 fn rls() {
-    no_more_than([5, 6, 6, 10], Layout::Rls);
+    no_more_than([4, 5, 5, 10], Layout::Rls);
 }
 
 #[test]
 fn schema() {
-    no_more_than([5, 6, 6, 10], Layout::Schema);
+    no_more_than([4, 5, 5, 10], Layout::Schema);
 }
 
 #[test]
 fn database() {
-    no_more_than([5, 6, 6, 10], Layout::Database);
+    no_more_than([4, 5, 5, 10], Layout::Database);
 }
