@@ -263,7 +263,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 
 /// Who sent the request. What has to be waited for is waited for where that keeps nobody else.
 async fn authenticate(app: &Arc<App>, headers: &HeaderMap) -> Result<Principal> {
-    let credential = credential(headers)?;
+    verified(app, credential(headers)?).await
+}
+
+/// Who holds a credential.
+pub async fn verified(app: &Arc<App>, credential: &str) -> Result<Principal> {
     if app.engine.authenticates_at_once(credential) {
         return app.engine.authenticate(credential);
     }

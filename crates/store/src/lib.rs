@@ -60,6 +60,7 @@ use sqlite::FileLayout;
 
 /// How spaces are kept apart, and where.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::large_enum_variant, reason = "a program has one or two of them")]
 pub enum Keeping {
     /// A file for each, in the data directory.
     #[default]

@@ -433,3 +433,21 @@ fn a_refusal_before_there_is_a_principal_is_on_record_too() {
         ("nobody", Some("alice"), "unauthenticated")
     );
 }
+
+#[test]
+fn only_a_service_is_led_by_the_tag_of_an_object_and_only_to_those_it_acts_for() {
+    let house = House::lived_in();
+    let tag = house.directory.put(identity("alice"), State::Open, None).tag;
+    let names = |principal: &Principal| {
+        let led = house.gate.led_by(principal, tag).unwrap();
+        led.into_iter().map(|subject| subject.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&house.service("*")), ["alice"]);
+    assert_eq!(names(&house.service("al*")), ["alice"]);
+    for nobody in [house.service("bob"), house.user("alice"), house.user("bob"), house.reader("alice")] {
+        assert!(names(&nobody).is_empty());
+    }
+    let charges = |principal: &Principal| house.gate.charges(principal).unwrap().len();
+    assert_eq!((charges(&house.service("*")), charges(&house.service("bob"))), (2, 1));
+    assert_eq!((charges(&house.user("alice")), charges(&house.reader("alice"))), (0, 0));
+}

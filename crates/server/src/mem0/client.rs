@@ -34,7 +34,11 @@ impl<A: Acting> FromRequestParts<Arc<App>> for Client<A> {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
         let mut request = Request { id: extract::request_id(parts), ..Request::default() };
-        let principal = match credential(&parts.headers).and_then(|credential| app.engine.authenticate(credential)) {
+        let verified = match credential(&parts.headers) {
+            Ok(credential) => extract::verified(app, credential).await,
+            Err(error) => Err(error),
+        };
+        let principal = match verified {
             Ok(principal) => Arc::new(principal),
             Err(error) => return Err(extract::refuse_stranger(app, error, None, A::ACT, request).await),
         };

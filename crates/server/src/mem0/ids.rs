@@ -40,8 +40,7 @@ impl Ids {
 
     /// Those of a query.
     pub fn of_query(params: &Params) -> Result<Self> {
-        let [user, agent, app, run] =
-            NAMES.map(|name| text(name, params.get(name).map(|value| Value::from(value)).as_ref()));
+        let [user, agent, app, run] = NAMES.map(|name| text(name, params.get(name).map(Value::from).as_ref()));
         Ok(Ids { user: user?, agent: agent?, app: app?, run: run? })
     }
 

@@ -17,6 +17,7 @@ mod older;
 mod page;
 pub mod path;
 pub mod problem;
+mod selfhosted;
 mod wire;
 
 use std::sync::Arc;
@@ -35,4 +36,5 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(entities::routes())
         .merge(batch::routes())
         .merge(events::routes())
+        .merge(selfhosted::routes())
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+use crate::ground::Layout;
 use crate::house::House;
 
 /// The clients' environments, installed now if they are not there.
@@ -119,6 +120,12 @@ fn pythons_client_of_today_works_for_a_service() {
 fn pythons_client_of_today_works_for_a_user() {
     let house = House::with(&[]);
     Client::of(&house, Kind::User).tell("python2", "current.py");
+}
+
+#[test]
+fn pythons_client_of_today_works_where_postgresql_keeps_the_spaces() {
+    let house = House::on(Layout::Rls, &[]);
+    Client::of(&house, Kind::Service).tell("python2", "current.py");
 }
 
 #[test]

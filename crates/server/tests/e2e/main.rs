@@ -35,6 +35,7 @@ mod faults;
 mod ground;
 mod hostile;
 mod house;
+mod journeys;
 mod kill;
 mod log;
 mod matrix;

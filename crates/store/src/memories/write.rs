@@ -321,7 +321,7 @@ impl Writer<'_> {
         }
         tx.run(
             "UPDATE memories SET memory = $1, agent_id = $2, run_id = $3, app_id = $4, categories = $5, metadata = $6,
-                 hash = $7, expiration = $8, created_at = $9, updated_at = $10 WHERE number = $11",
+                 hash = $7, expiration = $8, updated_at = $9 WHERE number = $10",
             &[
                 text,
                 agent_id,
@@ -331,11 +331,17 @@ impl Writer<'_> {
                 metadata,
                 hash,
                 Value::moment(new.expiration),
-                Value::Moment(new.created_at),
                 Value::Moment(new.updated_at),
                 Value::Integer(number),
             ],
         )?;
+        // Seldom, and a right of its own in PostgreSQL.
+        if old.created_at != new.created_at {
+            tx.execute(
+                "UPDATE memories SET created_at = $1 WHERE number = $2",
+                &[Value::Moment(new.created_at), Value::Integer(number)],
+            )?;
+        }
         if old.memory != new.memory {
             tx.dialect().words_insert(tx, number, &new.memory)?;
         }

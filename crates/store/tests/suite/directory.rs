@@ -75,6 +75,7 @@ for_each_home! {
     no_answer_is_older_than_a_write_that_has_returned
     an_erasure_shuts_the_door_and_then_forgets_the_name
     users_are_listed_in_the_order_of_their_bytes
+    a_tag_leads_to_its_space_and_an_issuer_knows_its_own
     a_name_that_nobody_can_have_is_refused_on_record
 }
 
@@ -595,4 +596,22 @@ fn what_asking_and_writing_cost() {
             }
         }
     }
+}
+
+fn a_tag_leads_to_its_space_and_an_issuer_knows_its_own(home: Home) {
+    let place = Place::new(home);
+    let other = place.another();
+    let alice = place.provision("alice");
+    place.provision("bob");
+    let elsewhere = Identity { issuer: "https://other.example".try_into().unwrap(), ..identity("alice") };
+    place.directory().provision(&elsewhere).unwrap();
+    let led = other.directory().tagged(alice.tag).unwrap();
+    assert_eq!(led, [identity("alice")]);
+    let known = |begins: &'static str| {
+        let known =
+            other.directory().known(&Issuer::default(), &|subject| subject.as_str().starts_with(begins)).unwrap();
+        known.into_iter().map(|known| known.subject.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!((known(""), known("b")), (vec!["alice".to_owned(), "bob".to_owned()], vec!["bob".to_owned()]));
+    assert!(known("c").is_empty());
 }

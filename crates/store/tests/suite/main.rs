@@ -70,6 +70,7 @@ mod clusters;
 mod directory;
 mod directory_shared;
 mod disk;
+mod entities;
 mod erase;
 mod faults;
 mod filters;

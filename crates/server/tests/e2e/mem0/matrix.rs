@@ -1,10 +1,11 @@
-//! The face of mem0: who gets what, route by route, and what must differ from mem0.
+//! Who gets what from the face of mem0, route by route.
 
 use std::collections::BTreeSet;
 
 use locule::auth::KeyKind;
 use serde_json::{Value, json};
 
+use crate::ground::Layout;
 use crate::house::{Caller, House, NO_MODEL, path_of, value};
 
 /// Every route of the face, and the status that each caller gets; who they are, `matrix` tells. Whom a request is about is
@@ -33,6 +34,21 @@ const TABLE: &str = "
     DELETE /mem0/v1/batch                     401    401     404      403    200   200     200     200   404    403
     GET    /mem0/v1/event/{id}                401    401     404      200    200   200     200     200   404    403
     GET    /mem0/v1/events                    401    401     403      200    200   200     200     200   403    403
+    POST   /mem0/memories                     401    401     403      403    200   200     200     400   403    403
+    GET    /mem0/memories                     401    401     403      200    200   200     200     400   403    403
+    DELETE /mem0/memories                     401    401     403      403    200   200     200     400   403    403
+    GET    /mem0/memories/{id}                401    401     404      200    200   200     200     200   404    403
+    PUT    /mem0/memories/{id}                401    401     404      403    200   200     200     200   404    403
+    DELETE /mem0/memories/{id}                401    401     404      403    200   200     200     200   404    403
+    GET    /mem0/memories/{id}/history        401    401     200      200    200   200     200     200   200    403
+    POST   /mem0/search                       401    401     403      200    200   200     200     400   403    403
+    GET    /mem0/entities                     401    401     403      200    200   200     200     200   403    403
+    DELETE /mem0/entities/{kind}/{name}       401    401     403      403    200   200     200     200   403    403
+    POST   /mem0/reset                        401    401     403      403    403   403     403     403   403    403
+    GET    /mem0/configure                    401    401     200      200    200   200     200     200   200    200
+    POST   /mem0/configure                    401    401     403      403    403   403     403     403   403    403
+    GET    /mem0/configure/providers          401    401     200      200    200   200     200     200   200    200
+    GET    /mem0/auth/setup-status            200    200     200      200    200   200     200     200   200    200
 ";
 
 type Row = (&'static str, &'static str, Vec<(&'static str, u16)>);
@@ -63,10 +79,14 @@ fn caller(house: &House, kind: &str, alice: &str) -> Caller {
 /// The body of a request about this user, if it names one, and about this memory.
 fn body(method: &str, route: &str, alice: &str, names: bool, id: &str) -> Option<Value> {
     let mut body = match route.trim_start_matches("/mem0") {
-        "/v3/memories/add" | "/v1/memories" if method == "POST" => json!({"messages": value(alice), "infer": false}),
+        "/v3/memories/add" | "/v1/memories" | "/memories" if method == "POST" => {
+            json!({"messages": value(alice), "infer": false})
+        }
         "/v3/memories" | "/v2/memories" => json!({}),
-        "/v3/memories/search" | "/v2/memories/search" | "/v1/memories/search" => json!({"query": "anything"}),
-        "/v1/memories/{id}" if method == "PUT" => json!({"metadata": {"changed": true}}),
+        "/v3/memories/search" | "/v2/memories/search" | "/v1/memories/search" | "/search" => {
+            json!({"query": "anything"})
+        }
+        "/v1/memories/{id}" | "/memories/{id}" if method == "PUT" => json!({"metadata": {"changed": true}}),
         "/v1/batch" => return Some(json!({"memories": [{"memory_id": id, "metadata": {"changed": true}}]})),
         _ => return None,
     };
@@ -80,10 +100,9 @@ fn body(method: &str, route: &str, alice: &str, names: bool, id: &str) -> Option
     Some(body)
 }
 
-#[test]
-fn everybody_gets_from_mem0s_face_what_the_table_says() {
+fn everybody_gets_what_the_table_says(layout: Layout) {
     // With its own model: this face takes no vectors.
-    let house = House::with(&[]);
+    let house = House::on(layout, &[]);
     let service = house.service_key("*");
     let mut wrong = Vec::new();
     for (number, (method, route, expected)) in rows().into_iter().enumerate() {
@@ -94,11 +113,11 @@ fn everybody_gets_from_mem0s_face_what_the_table_says() {
             let id = path_of(&memory).replace("/memories/", "");
             let names = !matches!(kind, "alone" | "+act-as");
             let about_users =
-                route.ends_with("/entities") || route.ends_with("/events") || route == "/mem0/v1/memories";
+                ["/entities", "/events", "/v1/memories", "/mem0/memories"].iter().any(|end| route.ends_with(end));
             let mut path = route.replace("{id}", &id).replace("{kind}", "user").replace("{name}", &alice);
             if names && about_users && method != "POST" {
                 path = format!("{path}?user_id={alice}");
-            } else if kind == "+act-as" && (method, route) == ("DELETE", "/mem0/v1/memories") {
+            } else if kind == "+act-as" && method == "DELETE" && route.ends_with("/memories") {
                 path.push_str("?user_id=");
                 path.push_str(&alice);
             }
@@ -116,6 +135,19 @@ fn everybody_gets_from_mem0s_face_what_the_table_says() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+mod file {
+    #[test]
+    fn everybody_gets_what_the_table_says() {
+        super::everybody_gets_what_the_table_says(crate::ground::Layout::File);
+    }
+}
+mod rls {
+    #[test]
+    fn everybody_gets_what_the_table_says() {
+        super::everybody_gets_what_the_table_says(crate::ground::Layout::Rls);
+    }
 }
 
 #[test]
