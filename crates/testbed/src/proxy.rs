@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -25,7 +26,8 @@ impl Proxy {
     /// Before this port, at one of its own.
     pub fn before(target: u16) -> Proxy {
         let (port, listener) = port::claim(listen);
-        let line = Arc::new(Line { target, state: Mutex::default(), changed: Condvar::new() });
+        let line =
+            Arc::new(Line { target, state: Mutex::default(), changed: Condvar::new(), journeys: AtomicU64::new(0) });
         let door = Mutex::new(Some(open(&line, listener)));
         Proxy { port, line, door }
     }
@@ -43,6 +45,11 @@ impl Proxy {
     /// How many connections are open.
     pub fn connections(&self) -> usize {
         self.line.state().connections.len()
+    }
+
+    /// How often one side has asked and the other has answered, on all connections together: what a distance would cost.
+    pub fn journeys(&self) -> u64 {
+        self.line.journeys.load(Ordering::Relaxed)
     }
 
     /// Resets every connection and refuses new ones. When this returns, all of that has happened.
@@ -126,6 +133,7 @@ struct Line {
     target: u16,
     state: Mutex<State>,
     changed: Condvar,
+    journeys: AtomicU64,
 }
 
 impl Line {
@@ -217,9 +225,10 @@ fn carry(line: &Line, number: u64, client: Arc<TcpStream>) {
             let _ = end.set_write_timeout(Some(BLOCKED));
         }
         let (client, server) = (&*ends[0], &*ends[1]);
+        let turn = Turn { line, asked: AtomicBool::new(false) };
         thread::scope(|scope| {
-            scope.spawn(|| pump(line, client, server, Direction::Asking));
-            pump(line, server, client, Direction::Answering);
+            scope.spawn(|| pump(&turn, client, server, Direction::Asking));
+            pump(&turn, server, client, Direction::Answering);
         });
         if !line.is_cut() {
             return;
@@ -231,10 +240,26 @@ fn carry(line: &Line, number: u64, client: Arc<TcpStream>) {
     }
 }
 
+/// Whose turn it is to speak on a connection.
+struct Turn<'a> {
+    line: &'a Line,
+    asked: AtomicBool,
+}
+
+impl Turn<'_> {
+    fn speaks(&self, direction: Direction) {
+        let asks = direction == Direction::Asking;
+        // Only what is asked after an answer is another journey.
+        if !self.asked.swap(asks, Ordering::Relaxed) && asks {
+            self.line.journeys.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Carries one direction to its end.
-fn pump(line: &Line, from: &TcpStream, to: &TcpStream, direction: Direction) {
-    let broken = forward(line, from, to, direction).is_none();
-    if broken && !line.is_cut() {
+fn pump(turn: &Turn, from: &TcpStream, to: &TcpStream, direction: Direction) {
+    let broken = forward(turn, from, to, direction).is_none();
+    if broken && !turn.line.is_cut() {
         // One side is gone in the middle of something: so is the other.
         let _ = from.shutdown(Shutdown::Both);
         let _ = to.shutdown(Shutdown::Both);
@@ -242,12 +267,16 @@ fn pump(line: &Line, from: &TcpStream, to: &TcpStream, direction: Direction) {
 }
 
 /// `None` if it broke off.
-fn forward(line: &Line, mut from: &TcpStream, to: &TcpStream, direction: Direction) -> Option<()> {
+fn forward(turn: &Turn, mut from: &TcpStream, to: &TcpStream, direction: Direction) -> Option<()> {
+    let line = turn.line;
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let length = from.read(&mut buffer).ok()?;
         // Asked after the read: the line may have failed while it waited.
         let delay = line.may_pass(direction)?;
+        if length > 0 {
+            turn.speaks(direction);
+        }
         if length == 0 {
             return to.shutdown(Shutdown::Write).ok();
         }

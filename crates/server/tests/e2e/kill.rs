@@ -168,7 +168,7 @@ fn what_was_acknowledged_survives_many_deaths(layout: Layout) {
     }
     let acknowledged: u64 = writers.iter().map(|writer| writer.count).sum();
     println!("{acknowledged} memories written over all deaths");
-    assert!(acknowledged > 100);
+    assert!(acknowledged > if layout.is_file() { 100 } else { 12 });
     writers.iter().for_each(|writer| house.assert_chain_whole(&writer.caller.owner));
     house.run(&["audit", "verify"]);
 }
