@@ -165,13 +165,16 @@ impl<Door: Hash + Eq + Copy> Bound<Door> {
         Ok(())
     }
 
-    /// It goes out at once, and whatever comes next on this connection comes after it: nobody waits for the answer here.
+    /// It goes out at once, and whatever comes next on this connection comes after it: a reader does not wait for the answer. A
+    /// writer does, whom others may be waiting for.
     fn roll_back(&self) -> Result<()> {
         self.over.set(true);
         self.state.take();
         self.connection.forget();
         // Nothing is set for a session, here or anywhere; it is reset all the same.
-        self.connection.send("ROLLBACK; RESET ALL").inspect_err(|_| self.connection.spoil())?;
+        const END: &str = "ROLLBACK; RESET ALL";
+        let ended = if self.kind == Kind::Read { self.connection.send(END) } else { self.connection.batch(END) };
+        ended.inspect_err(|_| self.connection.spoil())?;
         self.failed.set(false);
         Ok(())
     }
