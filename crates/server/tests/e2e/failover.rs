@@ -156,7 +156,7 @@ fn work(seen: &Seen, worker: usize, user: &str, token: &str, doors: [SocketAddr;
     while !seen.over.load(Ordering::Relaxed) {
         turn += 1;
         let text = value(user);
-        let writes = turn % 3 != 0;
+        let writes = !turn.is_multiple_of(3);
         let (path, body) = match writes {
             true => ("/api/me/memories", json!({"memory": text, "embedding": chance.embedding(DIMENSION)})),
             false => ("/api/me/memories/search", json!({"embedding": chance.embedding(DIMENSION), "limit": 5})),
