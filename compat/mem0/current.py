@@ -153,6 +153,12 @@ def entities(client):
         assert client.get_all(filters={"user_id": odd})["count"] == 0, odd
 
 
+def profiles(client):
+    assert client.get_profile_settings()["enabled"] is False
+    assert client.get_profile(USER)["status"] == "not_enabled"
+    raises(ValidationError, client.generate_profile, USER)
+
+
 async def asynchronous():
     async with AsyncMemoryClient(api_key=KEY, host=HOST) as client:
         added = await client.add("An owl is awake", user_id=USER, infer=False)
@@ -176,8 +182,7 @@ batches(client)
 never_everything(client)
 others(client)
 entities(client)
+profiles(client)
 asyncio.run(asynchronous())
-for extra in os.environ.get("MORE", "").split():
-    globals()[extra](client)
 end(client)
 print("ok")

@@ -17,6 +17,7 @@ mod older;
 mod page;
 pub mod path;
 pub mod problem;
+mod profiles;
 mod selfhosted;
 mod wire;
 
@@ -36,5 +37,6 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(entities::routes())
         .merge(batch::routes())
         .merge(events::routes())
+        .merge(profiles::routes())
         .merge(selfhosted::routes())
 }

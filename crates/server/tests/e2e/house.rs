@@ -82,6 +82,11 @@ impl House {
         self.home.path().join("data")
     }
 
+    /// Where it stands.
+    pub fn ground(&self) -> &Ground {
+        &self.ground
+    }
+
     /// A place for files that are no data.
     pub fn home(&self) -> &Path {
         self.home.path()

@@ -40,6 +40,7 @@ mod kill;
 mod log;
 mod matrix;
 mod mem0;
+mod moves;
 mod operator;
 mod pooler;
 mod processes;

@@ -34,6 +34,11 @@ const TABLE: &str = "
     DELETE /mem0/v1/batch                     401    401     404      403    200   200     200     200   404    403
     GET    /mem0/v1/event/{id}                401    401     404      200    200   200     200     200   404    403
     GET    /mem0/v1/events                    401    401     403      200    200   200     200     200   403    403
+    GET    /mem0/v2/entities/user/{name}/profile 401 401     403      200    200   200     200     200   403    403
+    GET    /mem0/v2/profiles/settings         401    401     200      200    200   200     200     200   200    200
+    POST   /mem0/v2/profiles/settings         401    401     200      200    200   200     200     200   200    200
+    POST   /mem0/v2/profiles/jobs             401    401     400      400    400   400     400     400   400    400
+    GET    /mem0/v2/profiles/jobs/{id}        401    401     400      400    400   400     400     400   400    400
     POST   /mem0/memories                     401    401     403      403    200   200     200     400   403    403
     GET    /mem0/memories                     401    401     403      200    200   200     200     400   403    403
     DELETE /mem0/memories                     401    401     403      403    200   200     200     400   403    403
