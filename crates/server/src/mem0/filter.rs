@@ -68,13 +68,16 @@ struct Named {
 }
 
 impl Named {
+    /// What stands outside comes before what stands within, whatever the order of the keys: it says whose space is meant.
     fn object(&mut self, fields: &Map<String, Value>, must: bool, positive: bool) {
+        for (_, value) in fields.iter().filter(|(key, _)| known(key) == "user_id") {
+            self.user(value, must, positive);
+        }
         for (key, value) in fields {
             match known(key) {
                 "AND" => self.list(value, must, positive),
                 "OR" => self.list(value, false, positive),
                 "NOT" => self.list(value, false, false),
-                "user_id" => self.user(value, must, positive),
                 _ => {}
             }
         }
@@ -296,7 +299,7 @@ mod tests {
         let service = Asker::Service(None);
         let pinned = read_as(service, json!({"user_id": "alice", "AND": [{"user_id": "bob"}]})).unwrap();
         assert_eq!(pinned.users, ["alice"]);
-        assert_eq!(pinned.filter, Filter::All(vec![always(true), Filter::All(vec![always(false)])]));
+        assert_eq!(pinned.filter, Filter::All(vec![Filter::All(vec![always(false)]), always(true)]));
         assert_eq!(users(service, json!({"AND": [{"user_id": "alice"}, {"user_id": {"ne": "bob"}}]})), ["alice"]);
         assert_eq!(users(service, json!({"OR": [{"user_id": "alice"}, {"agent_id": "chef"}]})), ["alice"]);
         for nobody in

@@ -104,12 +104,13 @@ impl Journey<'_> {
         }
     }
 
-    /// It has said nothing for as long as there was patience. It is silent if nobody else has heard of it meanwhile either:
-    /// then it was not only slow with this one question.
+    /// It has said nothing for as long as there was patience. It is silent if nobody else has heard of it lately either: then
+    /// it was not only slow with this one question. (Its last words to others may have come after this question went out.)
     pub fn in_vain(self) {
         let pulse = self.pulse;
-        let heard_since = pulse.heard.load(Ordering::Relaxed) >= pulse.microseconds(self.began);
-        if heard_since || self.began.elapsed() < TELLING {
+        let waited = self.began.elapsed();
+        let heard_lately = pulse.heard.load(Ordering::Relaxed) >= pulse.microseconds(self.began + waited / 2);
+        if heard_lately || waited < TELLING {
             return;
         }
         let mut silence = pulse.silence();
@@ -173,6 +174,15 @@ mod tests {
         // Nor is one for which there was hardly any time.
         since(&pulse, Duration::from_millis(100)).in_vain();
         assert_eq!(pulse.silences(), 0);
+    }
+
+    #[test]
+    fn last_words_to_others_are_not_taken_for_a_sign_of_life() {
+        let pulse = pulse();
+        let journey = since(&pulse, LONG);
+        pulse.heard.store(pulse.microseconds(journey.began) + 10_000, Ordering::Relaxed);
+        journey.in_vain();
+        assert_eq!(pulse.silences(), 1);
     }
 
     #[test]
