@@ -38,6 +38,8 @@ pub struct Settings {
     pub rate_per_s: u32,
     /// Where mem0's clients find their face.
     pub mem0_prefix: String,
+    /// From which origins pages may ask in a browser.
+    pub origins: Vec<String>,
 }
 
 impl Default for Settings {
@@ -49,6 +51,7 @@ impl Default for Settings {
             workers: 32,
             rate_per_s: 0,
             mem0_prefix: mem0::path::HOME.to_owned(),
+            origins: Vec::new(),
         }
     }
 }
@@ -161,8 +164,8 @@ pub fn serve(
 
         let (stop, stopping) = tokio::sync::watch::channel(());
         let mem0_prefix: Arc<str> = settings.mem0_prefix.into();
-        let mut listeners =
-            vec![tokio::spawn(accept(listener, finish(public, &app), mem0_prefix.clone(), stopping.clone()))];
+        let public = layer::open_to(&settings.origins, finish(public, &app));
+        let mut listeners = vec![tokio::spawn(accept(listener, public, mem0_prefix.clone(), stopping.clone()))];
         if let Some(listener) = operator_listener {
             listeners.push(tokio::spawn(accept(listener, finish(operators, &app), mem0_prefix, stopping)));
         }

@@ -1,12 +1,14 @@
 //! What surrounds every request: its id, its answer's headers, its line in the log, and a floor under panics.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use tower_http::cors::CorsLayer;
 
 use crate::app::App;
 use crate::{mem0, problem};
@@ -19,6 +21,9 @@ pub struct RequestId(pub Arc<str>);
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const REQUEST_ID_BYTES: usize = 64;
+
+/// How long a browser remembers what it was allowed.
+const PREFLIGHT: Duration = Duration::from_secs(600);
 
 /// Wraps every request of the listeners.
 pub async fn around(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
@@ -48,6 +53,36 @@ pub async fn around(State(app): State<Arc<App>>, mut request: Request, next: Nex
     app.metrics.request(&method, route, status, began.elapsed());
     tracing::debug!(request_id = %id.0, %method, route, status, ms = began.elapsed().as_millis() as u64, "request");
     response
+}
+
+/// Lets pages of these origins ask in a browser. Nobody is let in by that: who asks brings a credential as everywhere.
+pub fn open_to(origins: &[String], router: Router) -> Router {
+    let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| origin.parse().ok()).collect();
+    if origins.is_empty() {
+        return router;
+    }
+    // The headers that mem0's client for browsers sends, and our own.
+    let names = [
+        "authorization",
+        "content-type",
+        "idempotency-key",
+        "locule-act-as",
+        "mem0-user-id",
+        "x-api-key",
+        "x-application",
+        "x-mem0-client",
+        "x-mem0-source",
+        "x-request-id",
+    ];
+    let told = [header::RETRY_AFTER, REQUEST_ID];
+    router.layer(
+        CorsLayer::new()
+            .allow_origin(origins)
+            .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+            .allow_headers(names.map(HeaderName::from_static))
+            .expose_headers(told)
+            .max_age(PREFLIGHT),
+    )
 }
 
 /// The id a caller gave, if it is one that may stand in a log and a header.

@@ -158,6 +158,7 @@ impl Config {
             workers: *workers,
             rate_per_s: *rate_per_s,
             mem0_prefix: mem0_prefix.clone(),
+            origins: self.server.origins().map(str::to_owned).collect(),
         }
     }
 

@@ -22,6 +22,8 @@ section! {
         plain rate_per_s: u32 = 0;
         /// What stands before the paths of mem0's clients: their `host` is this server's address and this. It begins with a slash and is not the start of another API's.
         plain mem0_prefix: String = "/mem0".to_owned();
+        /// From which origins pages may ask in a browser, such as `https://app.example.com`; several with commas between them. Left out, from none.
+        plain cors_origins: Option<String> = None;
     }
 }
 
@@ -42,8 +44,28 @@ impl Server {
                 "it is a path such as /mem0, of its own, that ends without a slash".to_owned(),
             ));
         }
+        if let Some(wrong) = self.origins().find(|origin| !is_origin(origin)) {
+            return Err(("cors_origins", format!("{} is no origin: one is as https://app.example.com", quoted(wrong))));
+        }
         Ok(())
     }
+
+    /// The origins whose pages may ask.
+    pub fn origins(&self) -> impl Iterator<Item = &str> {
+        self.cors_origins
+            .iter()
+            .flat_map(|origins| origins.split(','))
+            .map(str::trim)
+            .filter(|origin| !origin.is_empty())
+    }
+}
+
+/// A scheme and a host, maybe a port, and nothing behind. Not `*`: whose page may hold somebody's token is to be said by name.
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    host.is_some_and(|host| {
+        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte))
+    })
 }
 
 /// Where operators connect; nowhere when `None`.

@@ -26,6 +26,39 @@ fn paths_end_and_begin_with_slashes_or_do_not_and_no_answer_is_empty_or_leads_el
 }
 
 #[test]
+fn pages_in_a_browser_ask_only_from_origins_that_were_named() {
+    let house = House::with(&[("LOCULE_CORS_ORIGINS", "https://app.example.com, http://localhost:3000")]);
+    let from = |origin: &str| house.alice().with("origin", origin);
+    let asks = |origin: &str| {
+        from(origin)
+            .with("access-control-request-method", "POST")
+            .with("access-control-request-headers", "authorization,mem0-user-id,x-mem0-client")
+            .call("OPTIONS", "/mem0/v3/memories/search/", None)
+    };
+    for origin in ["https://app.example.com", "http://localhost:3000"] {
+        let preflight = asks(origin).expect(200);
+        assert_eq!(preflight.header("access-control-allow-origin"), Some(origin));
+        let allowed = preflight.header("access-control-allow-headers").unwrap();
+        assert!(
+            ["authorization", "mem0-user-id", "x-mem0-client"].iter().all(|name| allowed.contains(name)),
+            "{allowed}"
+        );
+        let answer = from(origin).get("/mem0/v1/ping/").expect(200);
+        assert_eq!(answer.header("access-control-allow-origin"), Some(origin));
+        assert!(answer.header("access-control-expose-headers").unwrap().contains("retry-after"));
+    }
+    for origin in ["https://evil.example.com", "https://app.example.com.evil.com", "null"] {
+        assert_eq!(asks(origin).header("access-control-allow-origin"), None);
+        assert_eq!(from(origin).get("/memories").expect(200).header("access-control-allow-origin"), None);
+    }
+    // Allowed to ask is not let in, and by default nobody is allowed.
+    house.nobody().with("origin", "https://app.example.com").get("/mem0/v1/ping/").expect(401);
+    let usual = House::with(&[]);
+    let answer = usual.alice().with("origin", "https://app.example.com").get("/mem0/v1/ping/").expect(200);
+    assert_eq!(answer.header("access-control-allow-origin"), None);
+}
+
+#[test]
 fn pages_have_an_exact_count_and_addresses_that_lead_on() {
     let house = House::with(&[]);
     let alice = house.alice();
