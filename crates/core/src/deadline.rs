@@ -1,5 +1,6 @@
 //! By when the work of this thread has to be done. Whoever starts a unit of work says so once, and whatever waits in it, for a
-//! database or for a turn, waits no longer, without a parameter in every call between the two.
+//! database or for a turn, waits no longer, without a parameter in every call between the two. It also tells when the work began,
+//! so that what need be asked only once in it is asked once.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
