@@ -5,7 +5,7 @@
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use locule_core::{Code, Error, Result};
+use locule_core::{Code, Error, Result, deadline};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -130,7 +130,7 @@ impl Chat {
         if self.endpoint.json_object {
             body["response_format"] = json!({"type": "json_object"});
         }
-        let _place = self.place();
+        let _place = self.place()?;
         match self.http.post(&self.url, self.endpoint.key.as_deref(), &body, ANSWER_BYTES_MAX) {
             Ok(Answer::Body(text)) => read(&text),
             Ok(Answer::Later(status, seconds)) => {
@@ -149,11 +149,17 @@ impl Chat {
         }
     }
 
-    /// A place among those who ask. Work waits for it; a request no longer than it has.
-    fn place(&self) -> Place<'_> {
+    /// A place among those who ask. Work waits for it as for an answer, a request no longer than it has.
+    fn place(&self) -> Result<Place<'_>, Failure> {
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        *self.freed.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner) -= 1;
-        Place(self)
+        let patience = deadline::rest(self.endpoint.timeout);
+        let (mut free, waited) =
+            self.freed.wait_timeout_while(free, patience, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            return Err(Failure::later("The model has as many requests of ours as it may have."));
+        }
+        *free -= 1;
+        Ok(Place(self))
     }
 }
 
