@@ -5,6 +5,7 @@
 //! telemetry off.
 
 mod checklist;
+mod moving;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -25,6 +26,25 @@ fn installed() -> &'static Path {
 
 fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compat/mem0")
+}
+
+/// A program as somebody who may do little, in this folder, which is theirs.
+fn lowly(program: &Path, folder: &Path) -> Command {
+    locule_testbed::hand_over(folder);
+    let mut command = Command::new(program);
+    command.current_dir(folder).env_clear();
+    command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", folder);
+    command.env("MEM0_TELEMETRY", "false").env("PYTHONDONTWRITEBYTECODE", "1");
+    locule_testbed::lower(&mut command);
+    command
+}
+
+/// A copy of a file that they may read.
+fn put(file: &Path, folder: &Path) -> PathBuf {
+    let copy = folder.join(file.file_name().unwrap());
+    std::fs::copy(file, &copy).unwrap();
+    locule_testbed::hand_over(&copy);
+    copy
 }
 
 /// Who uses a client.
@@ -62,28 +82,18 @@ impl<'a> Client<'a> {
     /// Runs a program on one of the scripts, or on no script, in a folder of its own.
     fn run(&self, program: &Path, script: Option<&str>, arguments: &[&str]) -> Output {
         let folder = tempfile::tempdir().unwrap();
-        let mut command = Command::new(program);
+        let mut command = lowly(program, folder.path());
         if let Some(script) = script {
-            let copy = folder.path().join(script);
-            std::fs::copy(scripts().join(script), &copy).unwrap();
-            locule_testbed::hand_over(&copy);
+            let copy = put(&scripts().join(script), folder.path());
             command.arg(copy).args([&self.host(), &self.credential, self.user]);
         }
-        locule_testbed::hand_over(folder.path());
-        command.args(arguments).current_dir(folder.path()).env_clear();
-        command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", folder.path());
-        command
-            .env("COLUMNS", "200")
-            .env("MEM0_TELEMETRY", "false")
-            .env("OTHER", "bob-456")
-            .env("PYTHONDONTWRITEBYTECODE", "1");
+        command.args(arguments).env("COLUMNS", "200").env("OTHER", "bob-456");
         command
             .env("MODULES", program_home(program))
             .env("MEM0_BASE_URL", self.host())
             .env("MEM0_API_KEY", &self.credential);
         command.env("KIND", if matches!(self.kind, Kind::Service) { "service" } else { "user" });
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
-        locule_testbed::lower(&mut command);
         command.output().unwrap_or_else(|error| panic!("{}: {error}", program.display()))
     }
 
