@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::house::{House, NO_MODEL, value};
 
 #[test]
-fn callers_of_mem0s_own_server_go_on_with_another_address() {
+fn item_20_callers_of_mem0s_own_server_go_on_with_another_address() {
     let house = House::with(&[]);
     let mut caller = house.nobody();
     caller.owner = "alice-123".to_owned();

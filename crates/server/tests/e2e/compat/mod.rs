@@ -1,13 +1,15 @@
-//! mem0's own clients, as they are published, against the real server: `compat/mem0` installs them and has what they do.
+//! mem0's own clients, as they are published, against the real server: `compat/mem0` installs them and has what they do, and
+//! [`checklist`] what has to come of it.
 //!
 //! They run as somebody who may do little, in an empty folder, with nothing of this process's environment, and with their
 //! telemetry off.
+
+mod checklist;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-use crate::ground::Layout;
 use crate::house::House;
 
 /// The clients' environments, installed now if they are not there.
@@ -86,17 +88,21 @@ impl<'a> Client<'a> {
     }
 
     /// Runs a script of Python or Node to its end, which says that all went well.
-    fn tell(&self, environment: &str, script: &str) {
+    fn tell(&self, environment: &str, script: &str, arguments: &[&str]) {
         let home = installed().join(environment);
         let output = if script.ends_with(".py") {
-            self.run(&home.join("bin/python"), Some(script), &[])
+            self.run(&home.join("bin/python"), Some(script), arguments)
         } else {
-            self.with("MODULES", &home.display().to_string()).run(Path::new("node"), Some(script), &[])
+            self.with("MODULES", &home.display().to_string()).run(Path::new("node"), Some(script), arguments)
         };
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         let last: Vec<&str> = err.lines().rev().take(25).collect();
         let last: Vec<&str> = last.into_iter().rev().collect();
-        assert!(output.status.success() && out.trim_end().ends_with("ok"), "{script}: {out}\n{}", last.join("\n"));
+        assert!(
+            output.status.success() && out.trim_end().ends_with("ok"),
+            "{script} {arguments:?}: {out}\n{}",
+            last.join("\n")
+        );
     }
 
     fn with(&self, name: &'static str, value: &str) -> Client<'a> {
@@ -108,73 +114,4 @@ impl<'a> Client<'a> {
 
 fn program_home(program: &Path) -> PathBuf {
     program.parent().unwrap_or(Path::new(".")).to_owned()
-}
-
-#[test]
-fn pythons_client_of_today_works_for_a_service() {
-    let house = House::with(&[]);
-    Client::of(&house, Kind::Service).tell("python2", "current.py");
-}
-
-#[test]
-fn pythons_client_of_today_works_for_a_user() {
-    let house = House::with(&[]);
-    Client::of(&house, Kind::User).tell("python2", "current.py");
-}
-
-#[test]
-fn pythons_client_of_today_works_where_postgresql_keeps_the_spaces() {
-    let house = House::on(Layout::Rls, &[]);
-    Client::of(&house, Kind::Service).tell("python2", "current.py");
-}
-
-#[test]
-fn pythons_client_of_before_works_for_both() {
-    let house = House::with(&[]);
-    Client::of(&house, Kind::Service).tell("python1", "older.py");
-    Client::of(&house, Kind::User).tell("python1", "older.py");
-}
-
-#[test]
-fn npms_client_of_today_works_for_both() {
-    let house = House::with(&[]);
-    Client::of(&house, Kind::User).tell("node3", "current.mjs");
-    Client::of(&house, Kind::Service).tell("node3", "current.mjs");
-}
-
-#[test]
-fn npms_client_of_before_works_for_both() {
-    let house = House::with(&[]);
-    Client::of(&house, Kind::Service).tell("node2", "older.mjs");
-    Client::of(&house, Kind::User).tell("node2", "older.mjs");
-}
-
-#[test]
-fn the_command_line_of_mem0_works_for_both() {
-    let house = House::with(&[]);
-    for kind in [Kind::Service, Kind::User] {
-        let client = Client::of(&house, kind);
-        let mem0 = installed().join("cli/bin/mem0");
-        let say = |arguments: &[&str]| {
-            let output = client.run(&mem0, None, arguments);
-            let text =
-                format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-            assert!(output.status.success(), "mem0 {arguments:?}: {text}");
-            text
-        };
-        let user = ["--user-id", client.user];
-        say(&["status"]);
-        say(&[&["add", "I like green tea", "--no-infer"], &user[..]].concat());
-        let listed = house.user(client.user).get("/memories").expect(200).json();
-        let id = listed["memories"][0]["id"].as_str().unwrap().to_owned();
-        assert!(say(&[&["search", "tea"], &user[..]].concat()).contains("green tea"));
-        assert!(say(&[&["list"], &user[..]].concat()).contains("green tea"));
-        assert!(say(&["get", &id]).contains("green tea"));
-        say(&["update", &id, "I like black tea"]);
-        assert!(say(&["get", &id]).contains("black tea"));
-        assert!(say(&["entity", "list", "users"]).contains(client.user));
-        say(&["event", "list"]);
-        say(&["delete", &id, "--force"]);
-        assert_eq!(house.user(client.user).count(), 0);
-    }
 }
