@@ -63,6 +63,7 @@ bounds! {
     FILTER_DEPTH = "filter nesting", 16, "levels", "Each level is one level of the statement.";
     FILTER_VALUES = "values of one `in`", 1000, "values", "Each is bound to the statement.";
     IMPORT_LINE_BYTES = "line of an import", 4 * 1024 * 1024, "bytes", "The longest memory with metadata and vector, and room.";
+    URL_BYTES = "url", 2048, "bytes", "Longer than any service hands out; kept with each webhook.";
     KEY_NAME_BYTES = "key name", 100, "bytes", "Shown in lists.";
     REASON_BYTES = "reason", 255, "bytes", "Kept in the audit trail.";
 }
