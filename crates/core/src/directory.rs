@@ -70,6 +70,9 @@ pub trait Directory: Send + Sync {
     /// The key with this id.
     fn key(&self, id: &KeyId) -> Result<Option<KeyRecord>>;
 
+    /// The keys that are this user, oldest first.
+    fn keys_of(&self, identity: &Identity) -> Result<Vec<KeyRecord>>;
+
     /// Whether it answers without anybody else being waited for: from this machine, and not over a network.
     fn is_near(&self) -> bool {
         true

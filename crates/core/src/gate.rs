@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use crate::audit::{Actor, Origin, Outcome, SystemEntry};
-use crate::auth::{IssuedAt, Principal, Who, refused};
+use crate::auth::{IssuedAt, KeyId, KeyRecord, Principal, Who, refused};
 use crate::clock::Sources;
 use crate::directory::{Directory, Known, Standing, State};
 use crate::id::{Identity, SpaceId, Subject, Tag};
@@ -150,6 +150,17 @@ impl Gate {
     pub fn work_read(&self, space: SpaceId, actor: &'static str) -> Result<Option<Scope<Read>>> {
         let scope = self.work(space, actor)?;
         Ok(scope.map(|Scope { space, origin, .. }| Scope { space, origin, right: PhantomData }))
+    }
+
+    /// A principal's own keys, without their secrets: those that are this user, or the one that is this service.
+    pub fn keys(&self, principal: &Principal) -> Result<Vec<KeyRecord>> {
+        match (&principal.who, &principal.actor) {
+            (Who::User { identity, .. }, _) => self.directory.keys_of(identity),
+            (Who::Service { .. } | Who::Operator, Actor::Key(id)) => {
+                Ok(self.directory.key(&KeyId::try_from(&**id)?)?.into_iter().collect())
+            }
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// The right to run the installation.

@@ -71,8 +71,8 @@ bounds! {
     CUSTOM_CATEGORIES = "custom_categories", 100, "categories", "A model reads them with every conversation.";
     FEEDBACK_BYTES = "feedback_reason", 4096, "bytes", "A few sentences.";
     WEBHOOKS = "webhooks of one project", 32, "webhooks", "Each is told of each change.";
-    URL_BYTES = "url", 2048, "bytes", "Longer than any endpoint's.";
     WEBHOOK_NAME_BYTES = "name of a webhook", 255, "bytes", "Shown in lists.";
+    URL_BYTES = "url", 2048, "bytes", "Longer than any service hands out; kept with each webhook.";
     KEY_NAME_BYTES = "key name", 100, "bytes", "Shown in lists.";
     REASON_BYTES = "reason", 255, "bytes", "Kept in the audit trail.";
 }

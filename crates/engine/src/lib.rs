@@ -39,6 +39,7 @@ mod config;
 mod erase;
 mod export;
 mod http;
+pub mod infer;
 mod jobs;
 mod keys;
 mod memories;
@@ -50,12 +51,13 @@ mod runs;
 mod search;
 mod sweep;
 mod usage;
+pub mod webhook;
 pub mod work;
 
 use std::sync::Arc;
 
 pub use backup::Restore;
-pub use config::{Config, Embedding, Endpoint, Issuing, KeySet};
+pub use config::{ChatEndpoint, Config, Embedding, Endpoint, Issuing, KeySet, Webhooks};
 pub use erase::Receipt;
 pub use export::{EXPORT_FORMAT, Exported, ExportedRelationship, ImportSummary, Imported};
 pub use locule_core::audit::{self, Entry, SystemEntry};
@@ -99,6 +101,7 @@ pub use usage::Usage;
 use locule_core::auth::Authenticator;
 use locule_store::Store;
 use model::Embedder;
+use model::chat::Chat;
 
 /// Sets up the PostgreSQL of an installation, or brings it up to date. `admin` is the address of somebody who may; nothing
 /// else runs as them. `model` says whose vectors the tables of an older product hold, if these are to be taken over.
@@ -129,6 +132,7 @@ pub struct Engine {
     authenticator: Authenticator,
     issuing: access::Issuer,
     embedder: Arc<dyn Embedder>,
+    chat: Option<Chat>,
     sources: Sources,
 }
 
@@ -145,6 +149,7 @@ impl Engine {
         let issuing = access::Issuer::new(&config, &store)?;
         let verifiers = access::verifiers(&config, &issuing, &store, &sources)?;
         let embedder = model::embedder(&config.embedding)?;
+        let chat = config.chat.clone().map(Chat::new).transpose()?;
         let directory = store.directory.clone();
         Ok(Engine {
             gate: Gate::new(directory.clone(), config.provision, sources.clone()),
@@ -152,6 +157,7 @@ impl Engine {
             store,
             issuing,
             embedder,
+            chat,
             sources,
         })
     }
@@ -174,6 +180,11 @@ impl Engine {
     /// The model that embeds texts here.
     pub fn embedder(&self) -> &dyn Embedder {
         &*self.embedder
+    }
+
+    /// The model that one talks to, if one is configured.
+    pub fn chat(&self) -> Option<&Chat> {
+        self.chat.as_ref()
     }
 
     /// What the log calls a user: always the same, and nothing to who has not our key.

@@ -148,6 +148,10 @@ impl Directory for TestDirectory {
         Ok(self.0.lock().unwrap().keys.get(id.as_str()).cloned())
     }
 
+    fn keys_of(&self, _: &Identity) -> Result<Vec<KeyRecord>> {
+        Ok(Vec::new())
+    }
+
     fn record(&self, entry: SystemEntry) -> Result<()> {
         self.0.lock().unwrap().entries.push(entry);
         Ok(())

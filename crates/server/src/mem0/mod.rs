@@ -12,6 +12,7 @@ mod entities;
 mod events;
 mod filter;
 mod ids;
+mod installation;
 mod memories;
 mod older;
 mod page;
@@ -39,4 +40,5 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(events::routes())
         .merge(profiles::routes())
         .merge(selfhosted::routes())
+        .merge(installation::routes())
 }

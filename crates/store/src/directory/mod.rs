@@ -258,6 +258,10 @@ impl locule_core::directory::Directory for Directory {
         self.find_key(id)
     }
 
+    fn keys_of(&self, identity: &Identity) -> Result<Vec<KeyRecord>> {
+        self.find_keys_of(identity)
+    }
+
     fn is_near(&self) -> bool {
         // The one in a file has no owners of rows.
         self.home.default_issuer().is_none()

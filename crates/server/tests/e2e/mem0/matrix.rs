@@ -53,7 +53,19 @@ const TABLE: &str = "
     GET    /mem0/configure                    401    401     200      200    200   200     200     200   200    200
     POST   /mem0/configure                    401    401     403      403    403   403     403     403   403    403
     GET    /mem0/configure/providers          401    401     200      200    200   200     200     200   200    200
+    POST   /mem0/generate-instructions        401    401     400      400    400   400     400     400   400    400
     GET    /mem0/auth/setup-status            200    200     200      200    200   200     200     200   200    200
+    POST   /mem0/auth/register                403    403     403      403    403   403     403     403   403    403
+    POST   /mem0/auth/login                   403    403     403      403    403   403     403     403   403    403
+    POST   /mem0/auth/refresh                 403    403     403      403    403   403     403     403   403    403
+    GET    /mem0/auth/me                      401    401     200      200    200   200     200     200   200    200
+    PATCH  /mem0/auth/me                      401    401     403      403    403   403     403     403   403    403
+    POST   /mem0/auth/change-password         401    401     403      403    403   403     403     403   403    403
+    POST   /mem0/auth/onboarding-complete     401    401     200      200    200   200     200     200   200    200
+    GET    /mem0/api-keys                     401    401     200      200    200   200     200     200   200    200
+    POST   /mem0/api-keys                     401    401     403      403    403   403     403     403   403    403
+    DELETE /mem0/api-keys/{id}                401    401     403      403    403   403     403     403   403    403
+    GET    /mem0/requests                     401    401     403      403    403   403     403     403   403    403
 ";
 
 type Row = (&'static str, &'static str, Vec<(&'static str, u16)>);
