@@ -40,16 +40,19 @@ mod erase;
 mod export;
 mod http;
 pub mod infer;
+mod jobs;
 mod keys;
 mod memories;
 pub mod model;
 mod moving;
+mod projects;
 mod relationships;
 mod runs;
 mod search;
 mod sweep;
 mod usage;
 pub mod webhook;
+pub mod work;
 
 use std::sync::Arc;
 
@@ -62,28 +65,35 @@ pub use locule_core::auth::{self, Principal};
 pub use locule_core::clock::{self, Sources};
 pub use locule_core::deadline;
 pub use locule_core::directory::Known;
+pub use locule_core::feedback::{self, Feedback, Rating};
 pub use locule_core::filter::{self, Filter};
-pub use locule_core::id::{self, Identity, Issuer, MemoryId, RelationshipId, Subject};
+pub use locule_core::id::{self, Identity, Issuer, JobId, MemoryId, RelationshipId, Subject};
+pub use locule_core::job::{self, Job, JobKind, JobPage, JobQuery, JobStatus, NewJob};
 pub use locule_core::memory::{
     self, Added, Change, Entity, EntityKind, Event, Hit, ListQuery, Memory, NewMemory, Page, Run, RunPage, RunQuery,
     SearchQuery, Statistics,
 };
 pub use locule_core::policy::{self, Act, Role};
+pub use locule_core::project::{
+    self, NewWebhook, Project, Webhook, WebhookChange, WebhookEvent, WebhookId, WebhookSecret,
+};
 pub use locule_core::relationship::{
     self, Direction, Neighbour, NeighbourQuery, Neighbours, NewRelationship, Related, Relationship, RelationshipPage,
     RelationshipQuery, Strength,
 };
+pub use locule_core::settings::{self, Category, Settings};
 pub use locule_core::{
-    Code, Erasure, Error, Gate, Operator, Provision, Read, Request, Result, Right, Scope, Target, Write, limit,
+    Code, Erasure, Error, Gate, Management, Operator, Provision, Read, Request, Result, Right, Scope, Target, Write,
+    limit,
 };
 pub use locule_store::archive::{About, Backup, Lock, Outcome as RestoreOutcome, Taken};
-pub use locule_store::directory::{Figures, SystemRecord, UserRecord};
+pub use locule_store::directory::{Application, Figures, SystemRecord, UserRecord};
 pub use locule_store::moving::{Receipt as MoveReceipt, Step};
 pub use locule_store::postgres::catalogue::{Finding, Level};
 pub use locule_store::postgres::trial::{Line, Outcome};
 pub use locule_store::postgres::{self, Report as MigrationReport};
 pub use locule_store::{
-    Cluster, Clusters, Durability, Keeping, Postgres, PostgresLayout, Quota, audit_report, bypass_rls, denials,
+    Cluster, Clusters, Durability, Keeping, Postgres, PostgresLayout, Quota, Writer, audit_report, bypass_rls, denials,
 };
 pub use moving::Mover;
 pub use usage::Usage;

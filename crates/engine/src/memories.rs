@@ -128,7 +128,7 @@ impl Engine {
     }
 
     /// Every memory with its vector as it is stored: the caller's, or made now for all that have none.
-    fn ready(&self, mut memories: Vec<NewMemory>) -> Result<Vec<Ready>> {
+    pub(crate) fn ready(&self, mut memories: Vec<NewMemory>) -> Result<Vec<Ready>> {
         let bare: Vec<usize> = (0..memories.len()).filter(|&index| memories[index].embedding.is_none()).collect();
         if !bare.is_empty() {
             let texts: Vec<&str> = bare.iter().map(|&index| &*memories[index].memory).collect();

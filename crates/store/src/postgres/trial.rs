@@ -340,7 +340,7 @@ impl Trial<'_> {
         for who in [Who::Server(&ben), ben_rest] {
             self.strangers(who, &ann, &text);
         }
-        for table in ["memory_vectors", "space_audit", "space_state"] {
+        for table in ["memory_vectors", "space_audit", "space_state", "space_jobs", "space_settings"] {
             self.tried(
                 &format!("Of {table} one sees one's own."),
                 Who::Server(&ben),
@@ -428,9 +428,16 @@ impl Trial<'_> {
             );
             self.tried("Another's memory is pointed at like none.", who, &edge, State("23503"));
         }
-        for table in
-            ["memories", "memory_history", "memory_vectors", "memory_relationships", "space_audit", "space_state"]
-        {
+        for table in [
+            "memories",
+            "memory_history",
+            "memory_vectors",
+            "memory_relationships",
+            "space_audit",
+            "space_state",
+            "space_jobs",
+            "space_settings",
+        ] {
             self.tried("Nobody empties a table.", who, &format!("TRUNCATE {table}"), DENIED);
         }
         for role in ["service_role".to_owned(), format!("{}_owner", self.prefix), format!("{}_backup", self.prefix)] {

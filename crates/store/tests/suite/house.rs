@@ -96,6 +96,10 @@ impl House {
         &self.options.data
     }
 
+    pub fn now(&self) -> Timestamp {
+        locule_core::clock::Clock::now(&self.clock)
+    }
+
     /// Asks the database that the spaces are in, as somebody whom nothing holds.
     pub fn psql(&self, sql: &str) -> String {
         Cluster::shared(Flavour::Debian15).psql_in(&self.database.as_ref().expect("a database").0, sql)
