@@ -24,6 +24,7 @@ mod stays;
 pub mod trial;
 mod turns;
 mod value;
+mod verifier;
 
 use std::hash::Hash;
 use std::sync::Arc;
