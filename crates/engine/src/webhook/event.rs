@@ -11,6 +11,10 @@ pub fn body_of(id: MemoryId, event: WebhookEvent, memory: Option<&Memory>) -> Va
         WebhookEvent::MemoryAdd => "ADD",
         WebhookEvent::MemoryUpdate => "UPDATE",
         WebhookEvent::MemoryDelete => "DELETE",
+        WebhookEvent::IngestJobCompleted
+        | WebhookEvent::IngestJobPartiallyCompleted
+        | WebhookEvent::IngestJobFailed
+        | WebhookEvent::IngestJobCancelled => event.as_str(),
         WebhookEvent::MemoryCategorize => {
             let categories = memory.map(|memory| memory.categories.clone()).unwrap_or_default();
             return json!({"event_details": {"event": "CATEGORIZE", "memory_id": id, "categories": categories}});

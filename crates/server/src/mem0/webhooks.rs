@@ -72,9 +72,9 @@ impl Shown {
     }
 }
 
-/// What mem0 tells of beside memories, and nothing here happens that would be told: it may be asked for, and is left out.
-const NEVER: [&str; 4] =
-    ["ingest_job_completed", "ingest_job_partially_completed", "ingest_job_failed", "ingest_job_cancelled"];
+/// What is told when nobody says of what.
+const MEMORIES: [WebhookEvent; 4] =
+    [WebhookEvent::MemoryAdd, WebhookEvent::MemoryUpdate, WebhookEvent::MemoryDelete, WebhookEvent::MemoryCategorize];
 
 /// The kinds of event that a body names.
 fn events(body: &Map<String, Value>) -> Result<Option<Vec<WebhookEvent>>> {
@@ -85,8 +85,7 @@ fn events(body: &Map<String, Value>) -> Result<Option<Vec<WebhookEvent>>> {
         Some(_) => return Err(refuse()),
     };
     let names = listed.iter().map(|name| name.as_str().ok_or_else(refuse)).collect::<Result<Vec<_>>>()?;
-    let told = names.into_iter().filter(|name| !NEVER.contains(name));
-    let mut events = told.map(WebhookEvent::try_from).collect::<Result<Vec<_>>>()?;
+    let mut events = names.into_iter().map(WebhookEvent::try_from).collect::<Result<Vec<_>>>()?;
     let mut seen = Vec::new();
     events.retain(|event| {
         !seen.contains(event) && {
@@ -118,7 +117,7 @@ async fn create(client: Client<WriteMemories>, of: Of, Body(body): Body) -> Resu
     let new = NewWebhook {
         name: text(&body, "name").unwrap_or_else(|| "webhook".to_owned()),
         url: text(&body, "url").unwrap_or_default(),
-        event_types: events(&body)?.unwrap_or_else(|| WebhookEvent::ALL.to_vec()),
+        event_types: events(&body)?.unwrap_or_else(|| MEMORIES.to_vec()),
     };
     new.check()?;
     let shown = Shown::to(&client);
