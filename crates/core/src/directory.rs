@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::Result;
 use crate::audit::SystemEntry;
 use crate::auth::{KeyId, KeyRecord};
-use crate::id::{Identity, Issuer, Subject, Tag};
+use crate::id::{Identity, Issuer, SpaceId, Subject, Tag};
 use crate::scope::Chamber;
 
 /// How somebody stands with the directory.
@@ -63,6 +63,9 @@ pub trait Directory: Send + Sync {
     /// Everybody of an issuer who has a space that is not being erased and for whom `is_asked_for` holds, in the order of
     /// their subjects, up to [`limit::LISTED_USERS`](crate::limit::LISTED_USERS).
     fn known(&self, issuer: &Issuer, is_asked_for: &(dyn Fn(&Subject) -> bool + Send + Sync)) -> Result<Vec<Known>>;
+
+    /// Whose space this is and how it stands, if it is marked as one that has work to be done.
+    fn marked(&self, space: SpaceId) -> Result<Option<(Identity, Standing)>>;
 
     /// The key with this id.
     fn key(&self, id: &KeyId) -> Result<Option<KeyRecord>>;

@@ -34,22 +34,28 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod announce;
 mod backup;
 mod config;
 mod erase;
 mod export;
 mod http;
 pub mod infer;
+mod jobs;
 mod keys;
 mod memories;
 pub mod model;
 mod moving;
+mod projects;
 mod relationships;
+mod remember;
+mod runners;
 mod runs;
 mod search;
 mod sweep;
 mod usage;
 pub mod webhook;
+pub mod work;
 
 use std::sync::Arc;
 
@@ -62,36 +68,45 @@ pub use locule_core::auth::{self, Principal};
 pub use locule_core::clock::{self, Sources};
 pub use locule_core::deadline;
 pub use locule_core::directory::Known;
+pub use locule_core::feedback::{self, Feedback, Rating};
 pub use locule_core::filter::{self, Filter};
-pub use locule_core::id::{self, Identity, Issuer, MemoryId, RelationshipId, Subject};
+pub use locule_core::id::{self, Identity, Issuer, JobId, MemoryId, RelationshipId, Subject};
+pub use locule_core::job::{self, Job, JobKind, JobPage, JobQuery, JobStatus, NewJob};
 pub use locule_core::memory::{
     self, Added, Change, Entity, EntityKind, Event, Hit, ListQuery, Memory, NewMemory, Page, Run, RunPage, RunQuery,
     SearchQuery, Statistics,
 };
 pub use locule_core::policy::{self, Act, Role};
+pub use locule_core::project::{
+    self, NewWebhook, Project, Webhook, WebhookChange, WebhookEvent, WebhookId, WebhookSecret,
+};
 pub use locule_core::relationship::{
     self, Direction, Neighbour, NeighbourQuery, Neighbours, NewRelationship, Related, Relationship, RelationshipPage,
     RelationshipQuery, Strength,
 };
+pub use locule_core::settings::{self, Category, Settings};
 pub use locule_core::{
-    Code, Erasure, Error, Gate, Operator, Provision, Read, Request, Result, Right, Scope, Target, Write, limit,
+    Code, Erasure, Error, Gate, Management, Operator, Provision, Read, Request, Result, Right, Scope, Target, Write,
+    limit,
 };
 pub use locule_store::archive::{About, Backup, Lock, Outcome as RestoreOutcome, Taken};
-pub use locule_store::directory::{Figures, SystemRecord, UserRecord};
+pub use locule_store::directory::{Application, Figures, SystemRecord, UserRecord};
 pub use locule_store::moving::{Receipt as MoveReceipt, Step};
 pub use locule_store::postgres::catalogue::{Finding, Level};
 pub use locule_store::postgres::trial::{Line, Outcome};
 pub use locule_store::postgres::{self, Report as MigrationReport};
 pub use locule_store::{
-    Cluster, Clusters, Durability, Keeping, Postgres, PostgresLayout, Quota, audit_report, bypass_rls, denials,
+    Cluster, Clusters, Durability, Keeping, Postgres, PostgresLayout, Quota, Writer, audit_report, bypass_rls, denials,
 };
 pub use moving::Mover;
+pub use remember::{Found, Remembered, Told};
 pub use usage::Usage;
 
 use locule_core::auth::Authenticator;
 use locule_store::Store;
 use model::Embedder;
 use model::chat::Chat;
+use webhook::Courier;
 
 /// Sets up the PostgreSQL of an installation, or brings it up to date. `admin` is the address of somebody who may; nothing
 /// else runs as them. `model` says whose vectors the tables of an older product hold, if these are to be taken over.
@@ -123,6 +138,7 @@ pub struct Engine {
     issuing: access::Issuer,
     embedder: Arc<dyn Embedder>,
     chat: Option<Chat>,
+    courier: Courier,
     sources: Sources,
 }
 
@@ -148,6 +164,7 @@ impl Engine {
             issuing,
             embedder,
             chat,
+            courier: Courier::new(config.webhooks.clone()),
             sources,
         })
     }
@@ -175,6 +192,11 @@ impl Engine {
     /// The model that one talks to, if one is configured.
     pub fn chat(&self) -> Option<&Chat> {
         self.chat.as_ref()
+    }
+
+    /// What sends to webhooks.
+    pub(crate) fn courier(&self) -> &Courier {
+        &self.courier
     }
 
     /// What the log calls a user: always the same, and nothing to who has not our key.

@@ -75,6 +75,7 @@ mod erase;
 mod faults;
 mod filters;
 mod house;
+mod jobs;
 mod kill;
 mod machine;
 mod memories;
