@@ -1,16 +1,17 @@
-# Two commands for newcomers, and three more.
+# Two commands for newcomers, and some more.
 #   make run     builds the server and tries it out: DATA= another data directory, LISTEN= another address,
 #                LAYOUT= rls, schema or database on a throwaway PostgreSQL
 #   make test    proves what the README claims
 #   make bench   measures, beside the neighbours
 #   make failover  kills and freezes the leading node of a replicated PostgreSQL under load (six minutes)
+#   make wheel   builds the Python package for this machine: target/wheels
 #   make lint    what a change must pass before review
 
 DATA ?= ./locule-data
 LISTEN ?= 127.0.0.1:7400
 LAYOUT ?= file
 
-.PHONY: run test bench failover lint
+.PHONY: run test bench failover wheel lint
 .DEFAULT_GOAL := run
 
 run:
@@ -24,10 +25,10 @@ else
 		--layout "$(LAYOUT)" --data "$$place/data" --listen "$(LISTEN)"
 endif
 
-# cargo closes each of its suites with a line of counts; the last line adds them up.
+# Each suite closes with a line of counts; the last line adds them up.
 test:
 	@bash .ci/services
-	@bash .ci/count cargo test --workspace --locked --no-fail-fast
+	@bash .ci/count bash .ci/suites
 
 bench:
 	@if [ -f bench/run.sh ]; then bash bench/run.sh; else echo "There is no bench/run.sh in this checkout: nothing is measured."; fi
@@ -36,6 +37,9 @@ failover:
 	bash .ci/services --failover
 	timeout --kill-after=10s 20m cargo test --locked -p locule-testbed --test it -- --ignored --nocapture failover
 	timeout --kill-after=10s 20m cargo test --locked -p locule-server --test e2e -- --ignored --nocapture failover
+
+wheel:
+	bash .ci/python wheel
 
 lint:
 	cargo fmt --all --check

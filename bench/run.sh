@@ -19,6 +19,11 @@ if command -v python3 >/dev/null; then
     echo "measuring the neighbours …" >&2
     bench/.venv/bin/python bench/others/neighbours.py --seconds 60 >"$figures"
     beside=(--neighbours "$figures")
+    if mem0=$(bash compat/mem0/install target/compat-mem0); then
+        beside+=(--mem0 "$mem0/python2/bin/python")
+    else
+        echo "mem0 is left out" >&2
+    fi
 else
     echo "no python3: the neighbours are left out" >&2
 fi

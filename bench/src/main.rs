@@ -9,8 +9,10 @@ mod client;
 mod cold;
 mod data;
 mod embedding;
+mod endpoint;
 mod fairness;
 mod fleet;
+mod mem0;
 mod postgres;
 mod quality;
 mod report;
@@ -49,6 +51,9 @@ pub struct Options {
     /// Figures of neighbours, as `others/neighbours.py` printed them, to stand beside ours.
     #[arg(long)]
     neighbours: Option<PathBuf>,
+    /// A Python that has `mem0ai`, to measure mem0's library beside its client against us.
+    #[arg(long)]
+    mem0: Option<PathBuf>,
 }
 
 /// Measures one thing and puts its figures into the report.
@@ -57,7 +62,7 @@ type Part = fn(&Options, &mut report::Report);
 fn main() {
     let options = Options::parse();
     let mut report = report::Report::new();
-    let parts: [(&str, Part); 9] = [
+    let parts: [(&str, Part); 10] = [
         ("sync", sync::measure),
         ("search", searching::measure),
         ("add", adding::measure),
@@ -67,6 +72,7 @@ fn main() {
         ("fairness", fairness::measure),
         ("fleet", fleet::measure),
         ("postgres", postgres::measure),
+        ("mem0", mem0::measure),
     ];
     for (name, measure) in parts {
         if options.only.as_deref().is_none_or(|only| name.starts_with(only)) {

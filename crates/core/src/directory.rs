@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::Result;
 use crate::audit::SystemEntry;
 use crate::auth::{KeyId, KeyRecord};
-use crate::id::{Identity, Issuer, Subject, Tag};
+use crate::id::{Identity, Issuer, SpaceId, Subject, Tag};
 use crate::scope::Chamber;
 
 /// How somebody stands with the directory.
@@ -64,8 +64,14 @@ pub trait Directory: Send + Sync {
     /// their subjects, up to [`limit::LISTED_USERS`](crate::limit::LISTED_USERS).
     fn known(&self, issuer: &Issuer, is_asked_for: &(dyn Fn(&Subject) -> bool + Send + Sync)) -> Result<Vec<Known>>;
 
+    /// Whose space this is and how it stands, if it is marked as one that has work to be done.
+    fn marked(&self, space: SpaceId) -> Result<Option<(Identity, Standing)>>;
+
     /// The key with this id.
     fn key(&self, id: &KeyId) -> Result<Option<KeyRecord>>;
+
+    /// The keys that are this user, oldest first.
+    fn keys_of(&self, identity: &Identity) -> Result<Vec<KeyRecord>>;
 
     /// Whether it answers without anybody else being waited for: from this machine, and not over a network.
     fn is_near(&self) -> bool {

@@ -9,12 +9,13 @@
 //! What is not understood is refused: an unknown word never means "everything".
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{Error, Result, limit};
 
 /// A condition over memories.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Filter {
     /// All of them hold; an empty list always does.
     All(Vec<Filter>),
@@ -27,7 +28,7 @@ pub enum Filter {
 }
 
 /// What a condition looks at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Field {
     /// `id`
     Id,
@@ -52,7 +53,7 @@ pub enum Field {
 }
 
 /// What is asked of a field.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Test {
     /// It equals one of these; never for a field that is not there.
     In(Vec<Scalar>),
@@ -72,7 +73,7 @@ pub enum Test {
 }
 
 /// How a field stands to a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ordering {
     /// `lt`
     Less,
@@ -85,7 +86,7 @@ pub enum Ordering {
 }
 
 /// A value to compare with.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Scalar {
     /// `true`, `false`
     Bool(bool),

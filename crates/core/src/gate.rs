@@ -4,12 +4,12 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use crate::audit::{Actor, Origin, Outcome, SystemEntry};
-use crate::auth::{IssuedAt, Principal, Who, refused};
+use crate::auth::{IssuedAt, KeyId, KeyRecord, Principal, Who, refused};
 use crate::clock::Sources;
 use crate::directory::{Directory, Known, Standing, State};
-use crate::id::{Identity, Subject, Tag};
+use crate::id::{Identity, SpaceId, Subject, Tag};
 use crate::policy::{Act, allows};
-use crate::scope::{Chamber, Erasure, Move, Operator, Read, Right, Scope, Write};
+use crate::scope::{Chamber, Erasure, Management, Move, Operator, Read, Right, Scope, Write};
 use crate::{Code, Error, Result};
 
 /// Which space a request is about.
@@ -113,6 +113,56 @@ impl Gate {
         self.directory.known(issuer, &|subject| act_as.covers(subject))
     }
 
+    /// The right to see and change the settings and webhooks of the application that a service belongs to. A user's own
+    /// settings are in their space.
+    pub fn manage(&self, principal: &Principal, request: &Request) -> Result<Management> {
+        self.on_record(principal, Target::Own, Act::Manage, request, || {
+            let Who::Service { issuer, .. } = &principal.who else {
+                return Err(Error::new(
+                    Code::NotAllowed,
+                    "Only a service key sees and changes a project. Your own settings are at /api/me/settings.",
+                ));
+            };
+            if !allows(principal.role(), Act::Manage) {
+                return Err(not_allowed());
+            }
+            Ok(Management { issuer: issuer.clone(), actor: principal.actor.clone(), request_id: request.id.clone() })
+        })
+    }
+
+    /// The right to do in one space the work that it asked for and that is done behind the answer. Only for a space that is
+    /// marked as one with such work, and open; whoever asked was let in then. `None` where there is no such space any more.
+    ///
+    /// The space's own trail tells what is done, by `actor`, for whom; the installation's says nothing of each piece of work.
+    pub fn work(&self, space: SpaceId, actor: &'static str) -> Result<Option<Scope<Write>>> {
+        let Some((identity, standing)) = self.directory.marked(space)? else { return Ok(None) };
+        refuse_closed::<Write>(&standing)?;
+        let origin = Origin {
+            actor: Actor::System(actor.to_owned()),
+            on_behalf_of: Some(identity),
+            act: Act::WriteMemories,
+            request_id: String::new(),
+        };
+        Ok(Some(Scope { space: standing.space, origin, right: PhantomData }))
+    }
+
+    /// The same right, as far as looking goes.
+    pub fn work_read(&self, space: SpaceId, actor: &'static str) -> Result<Option<Scope<Read>>> {
+        let scope = self.work(space, actor)?;
+        Ok(scope.map(|Scope { space, origin, .. }| Scope { space, origin, right: PhantomData }))
+    }
+
+    /// A principal's own keys, without their secrets: those that are this user, or the one that is this service.
+    pub fn keys(&self, principal: &Principal) -> Result<Vec<KeyRecord>> {
+        match (&principal.who, &principal.actor) {
+            (Who::User { identity, .. }, _) => self.directory.keys_of(identity),
+            (Who::Service { .. } | Who::Operator, Actor::Key(id)) => {
+                Ok(self.directory.key(&KeyId::try_from(&**id)?)?.into_iter().collect())
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
     /// The right to run the installation.
     pub fn operate(&self, principal: &Principal, request: &Request) -> Result<Operator> {
         self.on_record(principal, Target::Own, Act::Operate, request, || {
@@ -187,16 +237,8 @@ impl Gate {
     fn standing<R: Right>(&self, principal: &Principal, identity: &Identity) -> Result<Standing> {
         let standing = self.directory.find(identity)?;
         check_age(principal, &standing)?;
-        match standing.state {
-            State::Open => Ok(standing),
-            State::Suspended => {
-                Err(Error::new(Code::SpaceSuspended, "An operator has suspended this space. Its data is kept."))
-            }
-            State::Erasing => Err(Error::new(Code::Busy, "This space is just being erased. Try again in a moment.")),
-            State::Moving if !R::CHANGES => Ok(standing),
-            State::Moving | State::Arriving => Err(Error::moving()),
-            State::Moved => Err(Error::moved()),
-        }
+        refuse_closed::<R>(&standing)?;
+        Ok(standing)
     }
 
     /// Runs a decision and leaves an audit entry if it is a refusal. A fault of the directory is no refusal.
@@ -283,6 +325,20 @@ fn whose(principal: &Principal, target: Target, request: &Request) -> Result<Ide
             Ok(Identity { issuer: issuer.clone(), subject })
         }
         (Who::Operator, ..) => Err(not_allowed()),
+    }
+}
+
+/// Passes if the space is open for a right of this kind.
+fn refuse_closed<R: Right>(standing: &Standing) -> Result<()> {
+    match standing.state {
+        State::Open => Ok(()),
+        State::Suspended => {
+            Err(Error::new(Code::SpaceSuspended, "An operator has suspended this space. Its data is kept."))
+        }
+        State::Erasing => Err(Error::new(Code::Busy, "This space is just being erased. Try again in a moment.")),
+        State::Moving if !R::CHANGES => Ok(()),
+        State::Moving | State::Arriving => Err(Error::moving()),
+        State::Moved => Err(Error::moved()),
     }
 }
 

@@ -281,6 +281,8 @@ object_ids! {
     MemoryId;
     /// Which relationship between memories: made like a [`MemoryId`].
     RelationshipId;
+    /// Which job of a space: made like a [`MemoryId`].
+    JobId;
 }
 
 #[cfg(test)]

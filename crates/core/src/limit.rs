@@ -63,6 +63,16 @@ bounds! {
     FILTER_DEPTH = "filter nesting", 16, "levels", "Each level is one level of the statement.";
     FILTER_VALUES = "values of one `in`", 1000, "values", "Each is bound to the statement.";
     IMPORT_LINE_BYTES = "line of an import", 4 * 1024 * 1024, "bytes", "The longest memory with metadata and vector, and room.";
+    JOBS = "jobs of one space that are to be done", 1000, "jobs", "What waits is done one after the other.";
+    JOB_BYTES = "what a job is given", 1024 * 1024, "bytes", "A long conversation; no model reads more at once.";
+    JOB_ERROR_BYTES = "error of a job", 1000, "bytes", "A sentence, and not what a model or an endpoint answered.";
+    INSTRUCTIONS_BYTES = "instructions", 16 * 1024, "bytes", "A model reads them with every conversation.";
+    SETTINGS_BYTES = "settings", 64 * 1024, "bytes", "Read with every piece of work that goes by them.";
+    CUSTOM_CATEGORIES = "custom_categories", 100, "categories", "A model reads them with every conversation.";
+    FEEDBACK_BYTES = "feedback_reason", 4096, "bytes", "A few sentences.";
+    WEBHOOKS = "webhooks of one project", 32, "webhooks", "Each is told of each change.";
+    WEBHOOK_NAME_BYTES = "name of a webhook", 255, "bytes", "Shown in lists.";
+    URL_BYTES = "url", 2048, "bytes", "Longer than any service hands out; kept with each webhook.";
     KEY_NAME_BYTES = "key name", 100, "bytes", "Shown in lists.";
     REASON_BYTES = "reason", 255, "bytes", "Kept in the audit trail.";
 }

@@ -193,7 +193,7 @@ impl Change {
 }
 
 /// RFC 7396, for objects.
-fn merge(target: &mut Metadata, patch: &Metadata) {
+pub fn merge(target: &mut Metadata, patch: &Metadata) {
     for (key, value) in patch {
         match value {
             Value::Null => {

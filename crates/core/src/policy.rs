@@ -35,14 +35,24 @@ pub enum Act {
     Erase,
     /// Carry the whole space to another place.
     Move,
+    /// See and change what is so of an application: its project's settings and webhooks.
+    Manage,
     /// Create, list and suspend users, and read figures over all of them.
     Operate,
 }
 
 impl Act {
     /// All of them.
-    pub const ALL: [Act; 7] =
-        [Act::ReadMemories, Act::WriteMemories, Act::ReadUsage, Act::Export, Act::Erase, Act::Move, Act::Operate];
+    pub const ALL: [Act; 8] = [
+        Act::ReadMemories,
+        Act::WriteMemories,
+        Act::ReadUsage,
+        Act::Export,
+        Act::Erase,
+        Act::Move,
+        Act::Manage,
+        Act::Operate,
+    ];
 
     /// The word for it in the audit trail.
     pub const fn as_str(self) -> &'static str {
@@ -53,6 +63,7 @@ impl Act {
             Act::Export => "export",
             Act::Erase => "erase",
             Act::Move => "move",
+            Act::Manage => "manage",
             Act::Operate => "operate",
         }
     }
@@ -61,10 +72,10 @@ impl Act {
 /// Whether a principal in this role may do this.
 pub const fn allows(role: Role, act: Act) -> bool {
     match (role, act) {
-        (Role::Owner | Role::Service, Act::Move | Act::Operate) => false,
+        (Role::Owner | Role::Service, Act::Move | Act::Operate) | (Role::Owner, Act::Manage) => false,
         (Role::Owner | Role::Service, _) => true,
         (Role::Reader, Act::ReadMemories | Act::ReadUsage) => true,
-        (Role::Reader, Act::WriteMemories | Act::Export | Act::Erase | Act::Move | Act::Operate) => false,
+        (Role::Reader, Act::WriteMemories | Act::Export | Act::Erase | Act::Move | Act::Manage | Act::Operate) => false,
         (Role::Operator, Act::Operate) => true,
         (Role::Operator, _) => false,
     }

@@ -20,7 +20,7 @@ use std::marker::PhantomData;
 
 use crate::Place;
 use crate::audit::{Actor, Origin};
-use crate::id::{Identity, SpaceId, Tag};
+use crate::id::{Identity, Issuer, SpaceId, Tag};
 
 mod sealed {
     pub trait Sealed {}
@@ -118,6 +118,31 @@ impl Move {
     /// Who moves it, in which request.
     pub fn origin(&self) -> &Origin {
         &self.origin
+    }
+}
+
+/// The right to see and change what is so of one application: its project's settings and webhooks. It opens no space.
+#[derive(Debug)]
+pub struct Management {
+    pub(crate) issuer: Issuer,
+    pub(crate) actor: Actor,
+    pub(crate) request_id: String,
+}
+
+impl Management {
+    /// Whose users the application's are.
+    pub fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    /// Who manages.
+    pub fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// In which request.
+    pub fn request_id(&self) -> &str {
+        &self.request_id
     }
 }
 

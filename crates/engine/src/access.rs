@@ -6,7 +6,7 @@ use locule_core::auth::jwt::{self, Keys, Rules, Secret, Verifier};
 use locule_core::auth::{KeyId, KeyKind, KeyRecord, NewKey, Principal, trusted};
 use locule_core::clock::Sources;
 use locule_core::directory::Directory as _;
-use locule_core::id::{Identity, Issuer as IssuerName, Subject};
+use locule_core::id::{Identity, Issuer as IssuerName, MemoryId, Subject};
 use locule_core::{Error, Operator, Request, Result};
 use locule_store::Store;
 
@@ -70,6 +70,13 @@ impl Engine {
     /// An operator, on the word of the program that embeds this library.
     pub fn trusted_operator(&self, reason: &str, request: &Request) -> Result<Operator> {
         self.gate().operate(&trusted::operator(reason)?, request)
+    }
+
+    /// Whose memory this may be, for an embedding program that has its id and nothing else: those of the default issuer
+    /// whose ids carry the same tag, which is one person nearly always. It opens nothing; ask as each of them.
+    pub fn owners_by_tag(&self, id: MemoryId) -> Result<Vec<Subject>> {
+        let tagged = self.store.directory.tagged(id.tag())?;
+        Ok(tagged.into_iter().filter(|owner| owner.issuer == self.issuing.name).map(|owner| owner.subject).collect())
     }
 }
 

@@ -30,6 +30,10 @@ pub struct Config {
     pub provision: Provision,
     /// What makes vectors from texts.
     pub embedding: Embedding,
+    /// The model that finds in conversations what is worth remembering; without one they are kept word for word.
+    pub chat: Option<ChatEndpoint>,
+    /// Where webhooks may lead.
+    pub webhooks: Webhooks,
     /// Whose tokens are taken.
     pub issuing: Issuing,
 }
@@ -50,6 +54,8 @@ impl Config {
             quota,
             provision: Provision::default(),
             embedding: Embedding::default(),
+            chat: None,
+            webhooks: Webhooks::default(),
             issuing: Issuing::default(),
         }
     }
@@ -127,6 +133,63 @@ impl Endpoint {
 impl std::fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Endpoint").field("url", &self.url).field("model", &self.model).finish_non_exhaustive()
+    }
+}
+
+/// A model that one talks to, behind OpenAI's `POST /chat/completions`.
+#[derive(Clone)]
+pub struct ChatEndpoint {
+    /// Up to and without `/chat/completions`, such as `https://api.openai.com/v1`.
+    pub url: String,
+    /// Sent as a bearer token, if set.
+    pub key: Option<String>,
+    /// The model's name there.
+    pub model: String,
+    /// Whether to ask for a JSON object (`response_format`); what is said is read either way.
+    pub json_object: bool,
+    /// How long one request may take.
+    pub timeout: Duration,
+    /// How often a piece of work is tried.
+    pub attempts: u32,
+    /// How many requests are under way at a time.
+    pub concurrency: usize,
+}
+
+impl ChatEndpoint {
+    /// A model with the usual patience: a minute for each of 5 attempts, 2 requests at a time.
+    pub fn new(url: impl Into<String>, model: impl Into<String>) -> Self {
+        ChatEndpoint {
+            url: url.into(),
+            key: None,
+            model: model.into(),
+            json_object: false,
+            timeout: Duration::from_secs(60),
+            attempts: 5,
+            concurrency: 2,
+        }
+    }
+}
+
+impl std::fmt::Debug for ChatEndpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ChatEndpoint").field("url", &self.url).field("model", &self.model).finish_non_exhaustive()
+    }
+}
+
+/// Where webhooks may lead, and how long they are tried.
+#[derive(Clone, Debug)]
+pub struct Webhooks {
+    /// Hosts that may be inside this network, and may be asked over plain http.
+    pub allow: Vec<String>,
+    /// How long one delivery may take.
+    pub timeout: Duration,
+    /// How often one is tried.
+    pub attempts: u32,
+}
+
+impl Default for Webhooks {
+    fn default() -> Self {
+        Webhooks { allow: Vec::new(), timeout: Duration::from_secs(10), attempts: 8 }
     }
 }
 

@@ -4,13 +4,14 @@
 
 use std::time::Duration;
 
-use locule_core::{Code, Error, Result};
+use locule_core::{Code, Error, Result, deadline};
 use ureq::Agent;
 use ureq::http::Uri;
 
 /// A client for one configured address.
 pub(crate) struct Http {
     agent: Agent,
+    timeout: Duration,
 }
 
 /// What became of a request.
@@ -43,7 +44,7 @@ impl Http {
             .http_status_as_error(false)
             .build()
             .new_agent();
-        Ok(Http { agent })
+        Ok(Http { agent, timeout })
     }
 
     /// Reads a document.
@@ -55,9 +56,9 @@ impl Http {
         response.body_mut().with_config().limit(bytes_max).read_to_string().map_err(unreachable)
     }
 
-    /// Sends JSON and reads the answer.
+    /// Sends JSON and reads the answer, within the time there is.
     pub fn post(&self, url: &str, key: Option<&str>, body: &serde_json::Value, bytes_max: u64) -> Result<Answer> {
-        let mut request = self.agent.post(url);
+        let mut request = self.agent.post(url).config().timeout_global(Some(deadline::rest(self.timeout))).build();
         if let Some(key) = key {
             request = request.header("authorization", format!("Bearer {key}"));
         }

@@ -34,25 +34,33 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod announce;
 mod backup;
 mod config;
 mod erase;
 mod export;
 mod http;
+pub mod infer;
+mod jobs;
 mod keys;
 mod memories;
 pub mod model;
 mod moving;
+mod projects;
 mod relationships;
+mod remember;
+mod runners;
 mod runs;
 mod search;
 mod sweep;
 mod usage;
+pub mod webhook;
+pub mod work;
 
 use std::sync::Arc;
 
 pub use backup::Restore;
-pub use config::{Config, Embedding, Endpoint, Issuing, KeySet};
+pub use config::{ChatEndpoint, Config, Embedding, Endpoint, Issuing, KeySet, Webhooks};
 pub use erase::Receipt;
 pub use export::{EXPORT_FORMAT, Exported, ExportedRelationship, ImportSummary, Imported};
 pub use locule_core::audit::{self, Entry, SystemEntry};
@@ -60,36 +68,46 @@ pub use locule_core::auth::{self, Principal};
 pub use locule_core::clock::{self, Sources};
 pub use locule_core::deadline;
 pub use locule_core::directory::Known;
+pub use locule_core::feedback::{self, Feedback, Rating};
 pub use locule_core::filter::{self, Filter};
-pub use locule_core::id::{self, Identity, Issuer, MemoryId, RelationshipId, Subject};
+pub use locule_core::id::{self, Identity, Issuer, JobId, MemoryId, RelationshipId, Subject};
+pub use locule_core::job::{self, Job, JobKind, JobPage, JobQuery, JobStatus, NewJob};
 pub use locule_core::memory::{
     self, Added, Change, Entity, EntityKind, Event, Hit, ListQuery, Memory, NewMemory, Page, Run, RunPage, RunQuery,
     SearchQuery, Statistics,
 };
 pub use locule_core::policy::{self, Act, Role};
+pub use locule_core::project::{
+    self, NewWebhook, Project, Webhook, WebhookChange, WebhookEvent, WebhookId, WebhookSecret,
+};
 pub use locule_core::relationship::{
     self, Direction, Neighbour, NeighbourQuery, Neighbours, NewRelationship, Related, Relationship, RelationshipPage,
     RelationshipQuery, Strength,
 };
+pub use locule_core::settings::{self, Category, Settings};
 pub use locule_core::{
-    Code, Erasure, Error, Gate, Operator, Provision, Read, Request, Result, Right, Scope, Target, Write, limit,
+    Code, Erasure, Error, Gate, Management, Operator, Provision, Read, Request, Result, Right, Scope, Target, Write,
+    limit,
 };
 pub use locule_store::archive::{About, Backup, Lock, Outcome as RestoreOutcome, Taken};
-pub use locule_store::directory::{Figures, SystemRecord, UserRecord};
+pub use locule_store::directory::{Application, Figures, SystemRecord, UserRecord};
 pub use locule_store::moving::{Receipt as MoveReceipt, Step};
 pub use locule_store::postgres::catalogue::{Finding, Level};
 pub use locule_store::postgres::trial::{Line, Outcome};
 pub use locule_store::postgres::{self, Report as MigrationReport};
 pub use locule_store::{
-    Cluster, Clusters, Durability, Keeping, Migration, Postgres, PostgresLayout, Quota, audit_report, bypass_rls,
-    denials,
+    Cluster, Clusters, Durability, Keeping, Migration, Postgres, PostgresLayout, Quota, Writer, audit_report,
+    bypass_rls, denials,
 };
 pub use moving::Mover;
+pub use remember::{Found, Remembered, Told};
 pub use usage::Usage;
 
 use locule_core::auth::Authenticator;
 use locule_store::Store;
 use model::Embedder;
+use model::chat::Chat;
+use webhook::Courier;
 
 /// Sets up the PostgreSQL of an installation, or brings it up to date. `admin` is the address of somebody who may; nothing
 /// else runs as them. `migration` says which PostgreSQL of several, and what else is to be done.
@@ -115,6 +133,8 @@ pub struct Engine {
     authenticator: Authenticator,
     issuing: access::Issuer,
     embedder: Arc<dyn Embedder>,
+    chat: Option<Chat>,
+    courier: Courier,
     sources: Sources,
 }
 
@@ -131,6 +151,7 @@ impl Engine {
         let issuing = access::Issuer::new(&config, &store)?;
         let verifiers = access::verifiers(&config, &issuing, &store, &sources)?;
         let embedder = model::embedder(&config.embedding)?;
+        let chat = config.chat.clone().map(Chat::new).transpose()?;
         let directory = store.directory.clone();
         Ok(Engine {
             gate: Gate::new(directory.clone(), config.provision, sources.clone()),
@@ -138,6 +159,8 @@ impl Engine {
             store,
             issuing,
             embedder,
+            chat,
+            courier: Courier::new(config.webhooks.clone()),
             sources,
         })
     }
@@ -160,6 +183,16 @@ impl Engine {
     /// The model that embeds texts here.
     pub fn embedder(&self) -> &dyn Embedder {
         &*self.embedder
+    }
+
+    /// The model that one talks to, if one is configured.
+    pub fn chat(&self) -> Option<&Chat> {
+        self.chat.as_ref()
+    }
+
+    /// What sends to webhooks.
+    pub(crate) fn courier(&self) -> &Courier {
+        &self.courier
     }
 
     /// What the log calls a user: always the same, and nothing to who has not our key.

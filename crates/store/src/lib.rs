@@ -4,6 +4,7 @@
 //! that point no signature, no statement and no cache key carries a user.
 
 pub mod archive;
+mod bell;
 mod clusters;
 mod content;
 mod copy;
@@ -12,6 +13,7 @@ mod error;
 mod files;
 mod filter;
 mod group;
+mod jobs;
 mod key;
 mod layout;
 mod lexicon;
@@ -23,6 +25,7 @@ pub mod postgres;
 mod relationships;
 mod seal;
 mod search;
+mod settings;
 mod space;
 mod sqlite;
 mod state;
@@ -41,7 +44,9 @@ use locule_core::clock::Sources;
 use locule_core::id::{Identity, Issuer, Subject};
 use locule_core::{Code, Error, Place, Result};
 
+pub use bell::Bell;
 pub use clusters::{Cluster, Clusters};
+pub use jobs::{Claimed, Terms};
 pub use layout::Destroyed;
 pub use memories::Ready;
 pub use search::{Find, WORDS_WEIGHT};

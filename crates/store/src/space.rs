@@ -11,6 +11,7 @@ use locule_core::directory::State as Standing;
 use locule_core::id::SpaceId;
 use locule_core::{Chamber, Code, Erasure, Error, Operator, Place, Read, Result, Right, Scope, Write};
 
+use crate::bell::Bell;
 use crate::directory::{Closed, Directory, Published};
 use crate::layout::{Destroyed, Layout};
 use crate::places::Places;
@@ -31,8 +32,10 @@ pub struct Quota {
 /// All spaces of one installation. Nothing in here names a user: what opens a space is a [`Scope`].
 pub struct Spaces {
     pub(crate) places: Places,
-    directory: Arc<Directory>,
+    pub(crate) directory: Arc<Directory>,
     warm: Warm,
+    /// Rung when a space has got something to do.
+    bell: Bell,
     quota: Quota,
     pub(crate) sources: Sources,
     /// What spaces have to say of themselves and have not yet said to the directory.
@@ -51,7 +54,15 @@ impl Spaces {
         quota: Quota,
         sources: Sources,
     ) -> Self {
-        Spaces { places, directory, warm: Warm::new(warm_bytes), quota, sources, unpublished: Mutex::default() }
+        Spaces {
+            places,
+            directory,
+            warm: Warm::new(warm_bytes),
+            bell: Bell::default(),
+            quota,
+            sources,
+            unpublished: Mutex::default(),
+        }
     }
 
     /// The space that a scope is for, as far as its right goes.
@@ -143,6 +154,11 @@ impl Spaces {
     /// How many connections are open, and how many bytes of vectors are in memory.
     pub fn held(&self) -> (usize, usize) {
         (self.places.all().map(Layout::open_connections).sum(), self.warm.bytes())
+    }
+
+    /// What rings when a space has got something to do.
+    pub fn bell(&self) -> &Bell {
+        &self.bell
     }
 
     /// The chamber as it is now, if a right of this kind that was given for it still holds.
@@ -259,7 +275,8 @@ impl Space<'_, Write> {
         let tx = self.begin(&chamber, |layout| layout.write(chamber.id))?;
         let state = state::read(&*tx)?;
         let reader = Reader { tx, space: Some(chamber.id), spaces, writes: true, now: spaces.sources.now() };
-        Ok(Writer { reader, chamber, scope: &self.scope, state, delta: Delta::default(), last_number: None })
+        let delta = Delta::default();
+        Ok(Writer { reader, chamber, scope: &self.scope, state, delta, last_number: None, rings: false })
     }
 }
 
@@ -309,6 +326,8 @@ pub struct Writer<'a> {
     pub(crate) delta: Delta,
     /// The highest number given to a memory, once one was given here.
     pub(crate) last_number: Option<i64>,
+    /// Whether there is something to do once this is committed.
+    pub(crate) rings: bool,
 }
 
 impl<'a> std::ops::Deref for Writer<'a> {
@@ -333,6 +352,9 @@ impl Writer<'_> {
             revision: self.state.revision,
         };
         spaces.unpublished.lock().unwrap_or_else(PoisonError::into_inner).insert(self.chamber.id, published);
+        if self.rings {
+            spaces.bell.ring(self.chamber.id);
+        }
         Ok(())
     }
 

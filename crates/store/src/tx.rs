@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use locule_core::Result;
 use locule_core::filter::{Ordering, Test};
-use locule_core::id::{MemoryId, RelationshipId};
+use locule_core::id::{JobId, MemoryId, RelationshipId};
 
 use crate::content::Seal;
 
@@ -105,6 +105,11 @@ impl dyn Row + '_ {
     /// The id of a relationship.
     pub fn relationship_id(&self, column: usize) -> Result<RelationshipId> {
         self.id(column).map(RelationshipId::from_bytes)
+    }
+
+    /// The id of a job.
+    pub fn job_id(&self, column: usize) -> Result<JobId> {
+        self.id(column).map(JobId::from_bytes)
     }
 
     /// A whole number, where there is one.

@@ -59,16 +59,24 @@ impl Words {
             return Ok(Words { coverage });
         }
         let mut reach = 0.0;
-        let mut known = Vec::new();
+        let (mut known, mut telling) = (Vec::new(), Vec::new());
         for word in words {
             let count = match lexicon {
                 Some(lexicon) => lexicon.count(word),
                 None => tx.dialect().words_count(tx, word)?,
             };
-            reach += REACH * weight(memories, count);
+            let weight = weight(memories, count);
+            reach += REACH * weight;
             if count > 0 {
                 known.push(word.clone());
             }
+            if count > 0 && weight > WEIGHT_MIN {
+                telling.push(word.clone());
+            }
+        }
+        // What most memories have weighs nothing beside a word that few have, and takes the longest to look up.
+        if !telling.is_empty() {
+            known = telling;
         }
         let mut cover = |number, bm25| {
             coverage.insert(number, (f64::from(bm25) / reach).clamp(0.0, 1.0) as f32);

@@ -40,6 +40,7 @@ mod process;
 mod proxy;
 mod run;
 mod service;
+mod web;
 
 pub use account::{hand_over, lower};
 pub use etcd::Etcd;
@@ -47,3 +48,4 @@ pub use patroni::Patroni;
 pub use pgbouncer::PgBouncer;
 pub use postgres::{Database, Flavour, Postgres, Setup};
 pub use proxy::Proxy;
+pub use web::{Asked, Say, Web};

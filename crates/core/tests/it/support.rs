@@ -136,8 +136,20 @@ impl Directory for TestDirectory {
         Ok(theirs.map(known).collect())
     }
 
+    /// Every space is marked here.
+    fn marked(&self, space: SpaceId) -> Result<Option<(Identity, Standing)>> {
+        let books = self.0.lock().unwrap();
+        let is_it = |standing: &Standing| standing.space.is_some_and(|chamber| chamber.id == space);
+        let found = books.standings.iter().find(|(_, standing)| is_it(standing));
+        Ok(found.map(|(identity, standing)| (identity.clone(), *standing)))
+    }
+
     fn key(&self, id: &KeyId) -> Result<Option<KeyRecord>> {
         Ok(self.0.lock().unwrap().keys.get(id.as_str()).cloned())
+    }
+
+    fn keys_of(&self, _: &Identity) -> Result<Vec<KeyRecord>> {
+        Ok(Vec::new())
     }
 
     fn record(&self, entry: SystemEntry) -> Result<()> {

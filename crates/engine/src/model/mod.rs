@@ -1,5 +1,6 @@
-//! From texts to vectors.
+//! From texts to vectors; and the model that one talks to.
 
+pub mod chat;
 mod endpoint;
 #[cfg(feature = "minilm")]
 mod local;

@@ -5,6 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use clap::Args;
+use locule::infer::{self, Instructions, Turn};
 use locule::model::Purpose;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::statvfs::statvfs;
@@ -84,6 +85,7 @@ fn examine(context: &Context) -> Vec<(&'static str, Finding)> {
             findings.push(("installation", Fine("opens".to_owned())));
             findings.push(("audit trail", trail(&installation)));
             findings.push(("model", model(&installation, config.embedding.provider)));
+            findings.push(("chat model", chat(&installation)));
         }
         Err(failure) => {
             findings.push(("installation", Fail(failure.words().to_owned(), "See the lines above.".to_owned())))
@@ -97,7 +99,7 @@ fn configuration(config: &Config) -> Finding {
         return Fine("no file; defaults, environment and flags".to_owned());
     };
     let open = fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0);
-    if open && config.embedding.key.is_some() {
+    if open && (config.embedding.key.is_some() || config.chat.key.is_some()) {
         return Warn(
             format!("{} has a key in it, and others can read it", file.display()),
             format!("chmod 600 {}", file.display()),
@@ -219,6 +221,25 @@ fn model(installation: &Installation, provider: Provider) -> Finding {
     match provider {
         Provider::Local => Fail(found, "The program is damaged: install it again.".to_owned()),
         _ => Warn(found, "Look whether the endpoint runs the model you mean.".to_owned()),
+    }
+}
+
+/// Whether there is a model that finds facts, and whether it does.
+fn chat(installation: &Installation) -> Finding {
+    let Some(chat) = installation.engine.chat() else {
+        return Fine(
+            "none; conversations are kept word for word (set `chat.model` to have facts found in them)".to_owned(),
+        );
+    };
+    let said = Turn { role: "user".to_owned(), name: None, content: SENTENCE.to_owned() };
+    let prompt = infer::extraction(&[said], &[], &Instructions::default(), installation.engine.now());
+    let found = chat.say(&prompt).map_err(|failure| failure.why);
+    let found = found.and_then(|answer| {
+        infer::facts(&answer, &[]).map_err(|unusable| format!("Its answer cannot be used: {}.", unusable.0))
+    });
+    match found {
+        Ok(facts) => Fine(format!("{}; found {} fact(s) in a sentence", chat.model(), facts.len())),
+        Err(why) => Fail(format!("{}: {why}", chat.model()), "Look at [chat] in the configuration.".to_owned()),
     }
 }
 

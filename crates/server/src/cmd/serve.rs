@@ -72,6 +72,10 @@ impl Serve {
         begin_log(&config)?;
         let engine = Arc::new(if self.dev { dev::open(&config)? } else { Engine::open(config.engine())? });
         let offer = self.dev.then(|| dev::Offer::make(&engine, config.tokens.lifetime_max_s)).transpose()?;
+        match engine.chat() {
+            Some(chat) => tracing::info!(model = chat.model(), "inference: a model finds facts in conversations"),
+            None => tracing::info!("inference: no model is configured ([chat]); conversations are kept word for word"),
+        }
         let (listen, operator_listen) = (settings.listen, settings.operator_listen);
         let ready = |address: SocketAddr, operators: Option<SocketAddr>| {
             tracing::info!(%address, operators = operators.map(tracing::field::display), "serving");

@@ -15,6 +15,7 @@ pub const PREFIX: &str = "LOCULE_";
 pub const JWT_SECRET: &str = "JWT_SECRET";
 pub const OPENAI_API_KEY: &str = "OPENAI_API_KEY";
 pub const OPENAI_BASE_URL: &str = "OPENAI_BASE_URL";
+pub const OPENROUTER_API_KEY: &str = "OPENROUTER_API_KEY";
 
 impl Environment {
     /// The environment of this process.
@@ -47,7 +48,7 @@ impl Environment {
 
 fn is_ours(name: &str) -> bool {
     name.starts_with(PREFIX)
-        || [JWT_SECRET, OPENAI_API_KEY, OPENAI_BASE_URL].contains(&name)
+        || [JWT_SECRET, OPENAI_API_KEY, OPENAI_BASE_URL, OPENROUTER_API_KEY].contains(&name)
         || super::postgres::ADDRESSES.contains(&name)
 }
 

@@ -3,6 +3,7 @@
 //! Each concern has a file here, with meaning and default beside the field. This is the one place that reads the
 //! environment. What is misspelt is refused, because a bound that is not in force looks like one that is.
 
+mod chat;
 mod clusters;
 mod embedding;
 mod environment;
@@ -15,6 +16,7 @@ mod setting;
 mod storage;
 mod tokens;
 mod users;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,8 +30,9 @@ pub use log::Format;
 pub use server::OperatorListen;
 
 use crate::app;
+use chat::Chat;
 use embedding::Embedding;
-use environment::{JWT_SECRET, OPENAI_API_KEY, OPENAI_BASE_URL, variable};
+use environment::{JWT_SECRET, OPENAI_API_KEY, OPENAI_BASE_URL, OPENROUTER_API_KEY, variable};
 use log::Log;
 use postgres::Postgres;
 use quota::Quota;
@@ -38,6 +41,7 @@ use setting::{Given, Section};
 use storage::{Durability, Storage};
 use tokens::Tokens;
 use users::{Provision, Users};
+use webhooks::Webhooks;
 
 /// The file that is read if it is there and no other is named.
 const FILE_DEFAULT: &str = "./locule.toml";
@@ -58,6 +62,10 @@ pub struct Config {
     pub quota: Quota,
     /// What makes vectors from texts.
     pub embedding: Embedding,
+    /// The model that finds in conversations what is worth remembering.
+    pub chat: Chat,
+    /// Where webhooks may lead.
+    pub webhooks: Webhooks,
     /// Whose tokens are taken.
     pub tokens: Tokens,
     /// Who gets a space.
@@ -69,6 +77,7 @@ pub struct Config {
     secret: Option<String>,
     openai_key: Option<String>,
     openai_url: Option<String>,
+    openrouter_key: Option<String>,
     database_url: Option<String>,
     origins: BTreeMap<String, Origin>,
 }
@@ -130,6 +139,12 @@ impl Config {
                 Provision::Manual => locule::Provision::Manual,
             },
             embedding: self.embedding.engine(self.openai_url.as_deref(), self.openai_key.as_deref()),
+            chat: self.chat.engine(chat::Known {
+                openai_url: self.openai_url.as_deref(),
+                openai_key: self.openai_key.as_deref(),
+                openrouter_key: self.openrouter_key.as_deref(),
+            }),
+            webhooks: self.webhooks.engine(),
             issuing: self.tokens.engine(self.secret.as_deref()),
             ..locule::Config::at(&self.server.data)
         }
@@ -162,13 +177,15 @@ impl Config {
         }
     }
 
-    fn sections(&self) -> [&dyn Section; 8] {
+    fn sections(&self) -> [&dyn Section; 10] {
         [
             &self.server,
             &self.storage,
             &self.postgres,
             &self.quota,
             &self.embedding,
+            &self.chat,
+            &self.webhooks,
             &self.tokens,
             &self.users,
             &self.log,
@@ -176,12 +193,14 @@ impl Config {
     }
 
     fn section(&mut self, name: &str) -> Option<&mut dyn Section> {
-        let sections: [&mut dyn Section; 8] = [
+        let sections: [&mut dyn Section; 10] = [
             &mut self.server,
             &mut self.storage,
             &mut self.postgres,
             &mut self.quota,
             &mut self.embedding,
+            &mut self.chat,
+            &mut self.webhooks,
             &mut self.tokens,
             &mut self.users,
             &mut self.log,
@@ -272,6 +291,7 @@ impl Config {
         }
         let openai = |name| environment.value(name).map(str::to_owned);
         (self.openai_key, self.openai_url) = (openai(OPENAI_API_KEY), openai(OPENAI_BASE_URL));
+        self.openrouter_key = openai(OPENROUTER_API_KEY);
         self.database_url = postgres::ADDRESSES.into_iter().find_map(|name| environment.value(name)).map(str::to_owned);
         self.secret = environment.value(JWT_SECRET).map(str::to_owned);
         match &self.secret {
@@ -307,6 +327,8 @@ impl Config {
             ("storage", self.storage.check()),
             ("postgres", self.postgres.check(self.storage.layout, self.database_url.as_deref())),
             ("embedding", self.embedding.check()),
+            ("chat", self.chat.check()),
+            ("webhooks", self.webhooks.check()),
             ("tokens", self.tokens.check()),
         ];
         for (section, outcome) in checks {

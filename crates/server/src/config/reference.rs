@@ -29,8 +29,9 @@ const NAMES: &str = "
 | variable | what it does |
 |---|---|
 | `JWT_SECRET` | The secret that signs and verifies users' tokens (HS256): one secret of at least 32 bytes, taken as it is. An empty or shorter one is refused. |
-| `OPENAI_API_KEY` | The endpoint's key, if `embedding.provider` is `openai` and `embedding.key` is not set. Not looked at otherwise. |
-| `OPENAI_BASE_URL` | The endpoint's address, likewise for `embedding.url`. |
+| `OPENAI_API_KEY` | The endpoint's key, if `embedding.provider` is `openai` and `embedding.key` is not set; likewise for `chat.key` if `chat.model` is set. Not looked at otherwise. |
+| `OPENAI_BASE_URL` | The endpoint's address, likewise for `embedding.url` and `chat.url`. |
+| `OPENROUTER_API_KEY` | The key for OpenRouter, if `chat.model` is set and `chat.url` leads there, or nothing says where it leads. |
 | `DATABASE_URL`, `SUPABASE_DB_URL` | Where the PostgreSQL is, and who may set it up, if `storage.layout` is not `file` and `postgres.url` and `postgres.admin_url` are not set. Requests never run as the user it names. |
 | `LOCULE_CONFIG` | The file to read in place of `./locule.toml`. |
 

@@ -1,12 +1,9 @@
 //! The paths of mem0's own server, which have no version before them: the same memories, everything done when it is answered.
-//!
-//! What there changes the whole installation (its configuration, all users' memories at once) is no right of a user's or a
-//! service's here, and is refused in words that say who may.
 
 use std::sync::Arc;
 
 use axum::Json;
-use locule::{Code, Error, ListQuery, Result};
+use locule::{ListQuery, Result};
 use serde_json::{Map, Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -17,7 +14,8 @@ use super::deletion::selected;
 use super::entities::{self, Named};
 use super::filter::Surface;
 use super::ids::Ids;
-use super::memories::{Adding, caller_of, change, found, lines, memory_not_found, owner};
+use super::memories::{caller_of, change, found, lines, memory_not_found, owner};
+use super::remember::Adding;
 use super::wire;
 use crate::app::App;
 use crate::extract::{Erase, Id, ReadMemories, WriteMemories};
@@ -32,10 +30,6 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(search))
         .routes(routes!(list_entities))
         .routes(routes!(delete_entity))
-        .routes(routes!(reset))
-        .routes(routes!(configuration, configure))
-        .routes(routes!(providers))
-        .routes(routes!(setup_status))
 }
 
 /// How many come when nobody says.
@@ -44,9 +38,10 @@ const TOP_K_DEFAULT: usize = 20;
 /// Remember what was said.
 #[utoipa::path(post, path = "/mem0/memories", tag = "mem0 self-hosted", request_body = Object, responses((status = 200, body = Object)))]
 async fn add(client: Client<WriteMemories>, Body(body): Body) -> Result<Json<Value>, Refusal> {
-    let added = Adding::read(&body)?.store(client).await?;
-    let results: Vec<Value> = super::memories::results(&added);
-    Ok(Json(json!({ "results": results })))
+    let outcome = Adding::read(&body)?.store(client, true).await?;
+    let mut answer = outcome.pending().unwrap_or_else(|| json!({}));
+    answer["results"] = json!(outcome.results()?);
+    Ok(Json(answer))
 }
 
 /// List memories, newest first.
@@ -149,41 +144,4 @@ async fn delete_entity(
 ) -> Result<Json<Value>, Refusal> {
     entities::remove(writing, erasing, named, &params).await?;
     Ok(Json(json!({"message": "Entity deleted"})))
-}
-
-/// For whoever runs the installation alone.
-fn operators_do(what: &str) -> Refusal {
-    Error::new(Code::NotAllowed, format!("No credential of this face may do that: whoever runs Locule {what}.")).into()
-}
-
-/// Delete everybody's memories: nobody may, here.
-#[utoipa::path(post, path = "/mem0/reset", tag = "mem0 self-hosted", responses((status = 403, body = Object)))]
-async fn reset(_client: Client<WriteMemories>) -> Result<Json<Value>, Refusal> {
-    Err(operators_do("erases users one by one, with `locule user erase`"))
-}
-
-/// The configuration, as far as it is everybody's business.
-#[utoipa::path(get, path = "/mem0/configure", tag = "mem0 self-hosted", responses((status = 200, body = Object)))]
-async fn configuration(client: Client<ReadMemories>) -> Result<Json<Value>, Refusal> {
-    let model = client.app().engine.embedder().model().clone();
-    let embedder = json!({"provider": "locule", "config": {"model": model.id, "embedding_dims": model.dimension}});
-    Ok(Json(json!({"version": "v1.1", "embedder": embedder, "llm": null, "vector_store": {"provider": "locule"}})))
-}
-
-/// Change it: nobody may, here.
-#[utoipa::path(post, path = "/mem0/configure", tag = "mem0 self-hosted", responses((status = 403, body = Object)))]
-async fn configure(_client: Client<WriteMemories>) -> Result<Json<Value>, Refusal> {
-    Err(operators_do("configures it in locule.toml, and `locule config` shows what is in force"))
-}
-
-/// What models can be configured.
-#[utoipa::path(get, path = "/mem0/configure/providers", tag = "mem0 self-hosted", responses((status = 200, body = Object)))]
-async fn providers(_client: Client<ReadMemories>) -> Result<Json<Value>, Refusal> {
-    Ok(Json(json!({"llm": [], "embedder": ["locule", "openai"]})))
-}
-
-/// Whether somebody has yet to set the server up: an installation has its keys from its first start.
-#[utoipa::path(get, path = "/mem0/auth/setup-status", tag = "mem0 self-hosted", security(()), responses((status = 200, body = Object)))]
-async fn setup_status() -> Json<Value> {
-    Json(json!({"needsSetup": false}))
 }

@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use locule_testbed::{Say, Web};
+
 use crate::home::Home;
 
 #[test]
@@ -54,4 +56,23 @@ fn a_wrong_configuration_is_a_finding_too() {
     let run = home.run(&["doctor"]);
     assert_eq!(run.code, 1);
     assert!(run.out.contains("FAIL  configuration") && run.out.contains("`quota.memory`"), "{run:?}");
+}
+
+#[test]
+fn a_chat_model_is_asked_whether_it_finds_anything() {
+    let home = Home::new();
+    let report = home.run(&["doctor"]).done();
+    assert!(report.contains("OK    chat model: none"), "{report}");
+
+    let web = Web::saying([Say::facts(&["The user is allergic to peanuts."]), Say::chat("No.")], Say::status(401));
+    let settings = [("LOCULE_CHAT_MODEL", "small"), ("OPENAI_BASE_URL", &*web.url()), ("OPENAI_API_KEY", "sk-1")];
+    let report = home.run_with(&["doctor"], &settings).done();
+    assert!(report.contains("OK    chat model: small; found 1 fact"), "{report}");
+    for why in ["cannot be used", "401"] {
+        let run = home.run_with(&["doctor"], &settings);
+        assert!(run.code == 1 && run.out.contains("FAIL  chat model") && run.out.contains(why), "{run:?}");
+        assert!(!run.out.contains("sk-1"));
+    }
+    let asked = web.asked();
+    assert_eq!((asked.len(), asked[0].header("authorization")), (3, Some("Bearer sk-1")));
 }

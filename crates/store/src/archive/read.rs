@@ -13,7 +13,7 @@ use super::frames::{Reader, damaged};
 use super::keys::{Keys, Lock};
 use super::rows;
 use super::write::{About, Chapter, Whole, kind};
-use crate::copy::tables::{KEYS, SPACE, TOMBSTONES, TRAIL, Table};
+use crate::copy::tables::{KEYS, PROJECTS, SPACE, TOMBSTONES, TRAIL, Table, WEBHOOKS};
 use crate::copy::{Cell, Cells, Head};
 use crate::error::of_disk;
 use crate::files;
@@ -117,7 +117,7 @@ impl Archive {
 }
 
 fn directory_rows(plain: &[u8]) -> Result<(&'static Table, Vec<Cells>)> {
-    rows::decode(plain, &[&KEYS, &TOMBSTONES, &TRAIL])
+    rows::decode(plain, &[&KEYS, &TOMBSTONES, &TRAIL, &PROJECTS, &WEBHOOKS])
 }
 
 fn tombstone(row: Cells) -> Option<(Vec<u8>, Timestamp)> {

@@ -13,7 +13,7 @@ use super::keys::Lock;
 use super::read::{Archive, Part};
 use super::write::{About, Chapter};
 use crate::copy::put::{self, Put};
-use crate::copy::tables::{AUDIT, KEYS, TOMBSTONES, Table};
+use crate::copy::tables::{AUDIT, KEYS, PROJECTS, TOMBSTONES, TRAIL, Table, WEBHOOKS};
 use crate::copy::{self, Cells, Counter, Head, Piece};
 use crate::directory::{Leaving, Published, Rest};
 use crate::key::MasterKey;
@@ -206,7 +206,9 @@ impl Restore {
             match part {
                 Part::Directory(table, rows) if *table == TOMBSTONES => rest.tombstones.extend(rows),
                 Part::Directory(table, rows) if fresh && *table == KEYS => rest.keys.extend(rows),
-                Part::Directory(_, rows) if fresh => rest.trail.extend(rows),
+                Part::Directory(table, rows) if fresh && *table == PROJECTS => rest.projects.extend(rows),
+                Part::Directory(table, rows) if fresh && *table == WEBHOOKS => rest.webhooks.extend(rows),
+                Part::Directory(table, rows) if fresh && *table == TRAIL => rest.trail.extend(rows),
                 _ => {}
             }
             Ok(())
@@ -305,6 +307,10 @@ impl Restore {
         )?;
         let state = State { revision: written.revision.max(before.revision) + 1, ..written };
         state::write(&*tx, &state)?;
+        // The jobs that come with it are found by the mark. Of one that is arriving it is made when it is let in.
+        if !arriving {
+            self.store.directory.mark_work(chamber.id, self.sources.now())?;
+        }
         tx.commit()?;
         drop(tx);
         self.store.spaces.forget(chamber.id);

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::frames::Writer;
 use super::keys::{Keys, Lock};
 use super::rows;
-use crate::copy::tables::{KEYS, TOMBSTONES, TRAIL};
+use crate::copy::tables::{KEYS, PROJECTS, TOMBSTONES, TRAIL, WEBHOOKS};
 use crate::copy::{self, Piece};
 use crate::directory::Record;
 use crate::error::of_disk;
@@ -189,7 +189,14 @@ impl<'a> Backup<'a> {
     pub fn rest(&mut self, _operator: &Operator) -> Result<()> {
         let rest = self.store.directory.rest()?;
         let (section, key) = self.keys.add(&self.store.spaces.sources)?;
-        for (table, all) in [(&KEYS, rest.keys), (&TOMBSTONES, rest.tombstones), (&TRAIL, rest.trail)] {
+        let tables = [
+            (&KEYS, rest.keys),
+            (&TOMBSTONES, rest.tombstones),
+            (&TRAIL, rest.trail),
+            (&PROJECTS, rest.projects),
+            (&WEBHOOKS, rest.webhooks),
+        ];
+        for (table, all) in tables {
             for some in all.chunks(500) {
                 self.writer.frame(&key, section, kind::DIRECTORY, &rows::encode(table, some))?;
             }

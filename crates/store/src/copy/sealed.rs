@@ -9,8 +9,8 @@ use crate::content::Place;
 use crate::copy::tables::Table;
 use crate::error::corrupt;
 use crate::memories::{form, history};
-use crate::relationships;
 use crate::tx::{Row, Tx};
+use crate::{jobs, relationships, settings};
 
 /// How a column is sealed.
 #[derive(Clone, Copy)]
@@ -31,10 +31,16 @@ const SEALED: &[(&str, &[(&str, How)])] = &[
             (form::CATEGORIES, How::Label),
             (form::METADATA, How::Content),
             (form::HASH, How::Label),
+            (form::FEEDBACK, How::Label),
+            (form::FEEDBACK_REASON, How::Content),
+            (jobs::PAYLOAD, How::Content),
+            (jobs::RESULTS, How::Content),
+            (jobs::ERROR, How::Content),
             (relationships::TYPE, How::Label),
             (relationships::METADATA, How::Content),
         ],
     ),
+    ("name", &[(settings::VALUE, How::Content)]),
     ("number", &[(form::EMBEDDING, How::Content)]),
     ("memory_id", &[(history::OLD, How::Content), (history::NEW, How::Content)]),
 ];
@@ -51,6 +57,7 @@ fn rule(table: &Table, column: &str) -> Option<(How, &'static str, usize)> {
 fn key(cells: &Cells, position: usize) -> Result<Vec<u8>> {
     match cells.get(position) {
         Some(Cell::Id(id)) => Ok(id.to_vec()),
+        Some(Cell::Text(name)) => Ok(name.clone().into_bytes()),
         Some(Cell::Integer(number)) => Ok(number.to_be_bytes().to_vec()),
         _ => Err(corrupt("a row that nothing tells apart")),
     }

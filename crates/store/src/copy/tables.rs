@@ -66,6 +66,8 @@ pub static MEMORIES: Table = Table {
         expiration Moment,
         created_at Moment,
         updated_at Moment,
+        feedback Text,
+        feedback_reason Text,
     },
     only: None,
 };
@@ -128,6 +130,35 @@ pub static SPACE: &[&Table] = &[
         },
         only: None,
     },
+    &Table {
+        name: "space_jobs",
+        columns: columns! {
+            id Id,
+            kind Text,
+            status Text,
+            payload Text,
+            results Text,
+            error Text,
+            attempts Integer,
+            due_at Moment,
+            size_bytes Integer,
+            created_at Moment,
+            updated_at Moment,
+            started_at Moment,
+            completed_at Moment,
+        },
+        only: None,
+    },
+    &Table {
+        name: "space_settings",
+        columns: columns! {
+            name Text,
+            value Text,
+            updated_at Moment,
+        },
+        only: None,
+    },
+    // Last, since a space whose trail goes on keeps its own.
     &AUDIT,
 ];
 
@@ -177,6 +208,35 @@ pub static TRAIL: Table = Table {
     only: None,
 };
 
+/// See [`KEYS`]. What is so of an issuer's application as a whole.
+pub static PROJECTS: Table = Table {
+    name: "projects",
+    columns: columns! {
+        issuer Text,
+        settings Text,
+        created_at Moment,
+        updated_at Moment,
+    },
+    only: None,
+};
+
+/// See [`PROJECTS`].
+pub static WEBHOOKS: Table = Table {
+    name: "webhooks",
+    columns: columns! {
+        id Text,
+        issuer Text,
+        name Text,
+        url Text,
+        event_types Texts,
+        secret Blob,
+        is_active Integer,
+        created_at Moment,
+        updated_at Moment,
+    },
+    only: None,
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,9 +246,15 @@ mod tests {
     #[test]
     fn every_table_and_column_of_a_space_goes_along() {
         let own = ["space_state", "words"];
-        assert_eq!(described(create::SPACE, SPACE, &own, &[("memory_relationships", "number")]), Vec::<String>::new());
-        let directory = ["spaces", "moves", "moved", "installation"];
-        assert_eq!(described(create::DIRECTORY, &[&KEYS, &TOMBSTONES, &TRAIL], &directory, &[]), Vec::<String>::new());
+        assert_eq!(
+            described(create::SPACE, SPACE, &own, &[("memory_relationships", "number"), ("space_jobs", "number")]),
+            Vec::<String>::new()
+        );
+        let directory = ["spaces", "moves", "moved", "installation", "work"];
+        assert_eq!(
+            described(create::DIRECTORY, &[&KEYS, &TOMBSTONES, &TRAIL, &PROJECTS, &WEBHOOKS], &directory, &[]),
+            Vec::<String>::new()
+        );
     }
 
     /// What the lists lack, or have and should not.

@@ -74,6 +74,9 @@ impl Directory {
         let (space, has_rows) = (closed.space, self.home.default_issuer().is_some());
         self.write_at_any_cost(move |tx| {
             tx.execute("DELETE FROM spaces WHERE issuer = $1 AND subject = $2 AND state = 2", &named(&identity))?;
+            if let Some(space) = space {
+                tx.execute("DELETE FROM work WHERE space = $1", &[Value::Id(space.as_bytes())])?;
+            }
             if has_rows {
                 // It is gone by now. Should it not be, it does not outlive the person.
                 if let Some(space) = space {

@@ -23,6 +23,12 @@ impl Directory {
         )
     }
 
+    pub(super) fn find_keys_of(&self, identity: &Identity) -> Result<Vec<KeyRecord>> {
+        let of = [Value::Text(identity.issuer.as_str()), Value::Text(identity.subject.as_str())];
+        let sql = format!("SELECT {COLUMNS} FROM keys WHERE issuer = $1 AND subject = $2 ORDER BY created_at, id");
+        self.read(|tx| tx.all(&sql, &of, record))
+    }
+
     /// Keeps a key.
     pub fn add_key(&self, operator: &Operator, key: KeyRecord) -> Result<()> {
         let target = owner(&key.kind);

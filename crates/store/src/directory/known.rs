@@ -5,14 +5,15 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::Arc;
 
 use locule_core::auth::{KeyId, KeyRecord};
 use locule_core::directory::{Standing, State};
-use locule_core::id::{Identity, SpaceId};
+use locule_core::id::{Identity, Issuer, SpaceId};
 use locule_core::{Chamber, Error, Result};
 
-use super::Directory;
 use super::home::Question;
+use super::{Application, Directory};
 use crate::tx::Tx;
 
 /// How many answers of a kind are kept.
@@ -24,6 +25,7 @@ pub struct Answers {
     pub standings: HashMap<Identity, Standing>,
     pub chambers: HashMap<SpaceId, Option<(Chamber, State)>>,
     pub keys: HashMap<KeyId, Option<KeyRecord>>,
+    pub projects: HashMap<Issuer, Arc<Application>>,
 }
 
 /// The answers of one kind.

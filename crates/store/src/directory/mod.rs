@@ -8,9 +8,11 @@ mod keys;
 mod known;
 mod moves;
 pub mod postgres;
+mod projects;
 mod space_keys;
 mod sqlite;
 mod users;
+mod work;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -30,6 +32,7 @@ pub use audit::SystemRecord;
 pub use erase::Closed;
 pub(crate) use moves::Rest;
 pub use moves::{Leaving, Record};
+pub use projects::Application;
 pub use users::{Figures, Published, UserRecord};
 
 use self::home::Home;
@@ -248,8 +251,16 @@ impl locule_core::directory::Directory for Directory {
         self.known_of(issuer, is_asked_for)
     }
 
+    fn marked(&self, space: SpaceId) -> Result<Option<(Identity, Standing)>> {
+        self.find_marked(space)
+    }
+
     fn key(&self, id: &KeyId) -> Result<Option<KeyRecord>> {
         self.find_key(id)
+    }
+
+    fn keys_of(&self, identity: &Identity) -> Result<Vec<KeyRecord>> {
+        self.find_keys_of(identity)
     }
 
     fn is_near(&self) -> bool {

@@ -10,8 +10,9 @@ use locule_core::id::{Identity, SpaceId};
 use locule_core::{Code, Error, Move, Place, Result};
 use serde::{Deserialize, Serialize};
 
+use super::work::make_mark;
 use super::{Directory, Published, chamber, erased, named, no_ones, state, unreadable};
-use crate::copy::tables::{KEYS, TOMBSTONES, TRAIL};
+use crate::copy::tables::{KEYS, PROJECTS, TOMBSTONES, TRAIL, Table, WEBHOOKS};
 use crate::copy::{self, Cells, put};
 use crate::tx::{Row, Tx, Value};
 
@@ -82,6 +83,9 @@ pub struct Rest {
     pub keys: Vec<Cells>,
     pub tombstones: Vec<Cells>,
     pub trail: Vec<Cells>,
+    pub projects: Vec<Cells>,
+    /// With their secrets as they are, and not as they are sealed here.
+    pub webhooks: Vec<Cells>,
 }
 
 const MOVING: i64 = 3;
@@ -185,6 +189,7 @@ impl Directory {
         self.write(move |tx| {
             let id = Value::Id(space.as_bytes());
             let gone = tx.execute("DELETE FROM spaces WHERE id = $1 AND state = $2", &[id, Value::Integer(MOVING)])?;
+            tx.execute("DELETE FROM work WHERE space = $1", &[id])?;
             tx.execute(
                 "INSERT INTO moved (who, space, target, moved_at) VALUES ($1, $2, $3, $4)
                  ON CONFLICT (who) DO UPDATE SET space = excluded.space, target = excluded.target",
@@ -304,7 +309,11 @@ impl Directory {
                 ],
             )?;
             tx.execute("DELETE FROM moved WHERE who = $1", &[Value::Blob(&who)])?;
-            if opened == 1 { add_keys(tx, &keys) } else { Ok(()) }
+            // Whether there is work in it, whoever looks will see.
+            if published != Published::default() {
+                make_mark(tx, space, now)?;
+            }
+            if opened == 1 { add_missing(tx, &KEYS, &keys) } else { Ok(()) }
         })
     }
 
@@ -412,14 +421,27 @@ impl Directory {
 
     /// What of the installation is no space's.
     pub fn rest(&self) -> Result<Rest> {
-        self.read(|tx| Ok(Rest { keys: all(tx, &KEYS)?, tombstones: all(tx, &TOMBSTONES)?, trail: all(tx, &TRAIL)? }))
+        let mut rest = self.read(|tx| {
+            Ok(Rest {
+                keys: all(tx, &KEYS)?,
+                tombstones: all(tx, &TOMBSTONES)?,
+                trail: all(tx, &TRAIL)?,
+                projects: all(tx, &PROJECTS)?,
+                webhooks: all(tx, &WEBHOOKS)?,
+            })
+        })?;
+        rest.webhooks.iter_mut().try_for_each(|row| self.open_webhook(row))?;
+        Ok(rest)
     }
 
     /// Takes it over from another directory, whose trail goes on here if ours is its beginning. Says whether it does. May
     /// be repeated.
-    pub fn take_over(&self, rest: Rest) -> Result<bool> {
+    pub fn take_over(&self, mut rest: Rest) -> Result<bool> {
+        rest.webhooks.iter_mut().try_for_each(|row| self.seal_webhook(row))?;
         self.write(move |tx| {
-            add_keys(tx, &rest.keys)?;
+            add_missing(tx, &KEYS, &rest.keys)?;
+            add_missing(tx, &PROJECTS, &rest.projects)?;
+            add_missing(tx, &WEBHOOKS, &rest.webhooks)?;
             for row in &rest.tombstones {
                 tx.execute(TOMBSTONE, &[row[0].value(), row[1].value()])?;
             }
@@ -455,17 +477,18 @@ fn unset(tx: &dyn Tx, name: &str) -> Result<()> {
     tx.execute("DELETE FROM installation WHERE name = $1", &[Value::Text(name)]).map(drop)
 }
 
-fn add_keys(tx: &dyn Tx, keys: &[Cells]) -> Result<()> {
-    for key in keys {
-        let there = tx.first("SELECT 1 FROM keys WHERE id = $1", &[key[0].value()], |_| Ok(()))?;
-        if there.is_none() {
-            put::insert(tx, &KEYS, std::slice::from_ref(key))?;
+/// Adds rows that are not there, by their first column.
+fn add_missing(tx: &dyn Tx, table: &'static Table, rows: &[Cells]) -> Result<()> {
+    let there = format!("SELECT 1 FROM {} WHERE {} = $1", table.name, table.columns[0].name);
+    for row in rows {
+        if tx.first(&there, &[row[0].value()], |_| Ok(()))?.is_none() {
+            put::insert(tx, table, std::slice::from_ref(row))?;
         }
     }
     Ok(())
 }
 
-fn all(tx: &dyn Tx, table: &'static copy::tables::Table) -> Result<Vec<Cells>> {
+fn all(tx: &dyn Tx, table: &'static Table) -> Result<Vec<Cells>> {
     let mut all = Vec::new();
     copy::rows(tx, table, &mut |rows| {
         all.extend_from_slice(rows);

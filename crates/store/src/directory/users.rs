@@ -211,9 +211,14 @@ impl Directory {
 
 /// The person in the columns issuer, subject.
 pub(super) fn identity(row: &dyn Row) -> Result<Identity> {
+    identity_at(row, 0)
+}
+
+/// The identity in two columns, from this one on.
+pub(super) fn identity_at(row: &dyn Row, column: usize) -> Result<Identity> {
     Ok(Identity {
-        issuer: row.text(0)?.try_into().map_err(unreadable)?,
-        subject: row.text(1)?.try_into().map_err(unreadable)?,
+        issuer: row.text(column)?.try_into().map_err(unreadable)?,
+        subject: row.text(column + 1)?.try_into().map_err(unreadable)?,
     })
 }
 

@@ -16,6 +16,8 @@ pub const APP: &str = "memories.app_id";
 pub const CATEGORIES: &str = "memories.categories";
 pub const METADATA: &str = "memories.metadata";
 pub const HASH: &str = "memories.hash";
+pub const FEEDBACK: &str = "memories.feedback";
+pub const FEEDBACK_REASON: &str = "memories.feedback_reason";
 pub const EMBEDDING: &str = "memory_vectors.embedding";
 
 /// The columns with content.

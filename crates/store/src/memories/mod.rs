@@ -1,5 +1,6 @@
 //! Memories: the statements over them, those that look in [`read`] and those that change in [`write`].
 
+mod feedback;
 pub(crate) mod form;
 pub(crate) mod history;
 mod read;

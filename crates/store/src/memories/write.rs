@@ -372,7 +372,7 @@ impl Writer<'_> {
         tx.run("DELETE FROM memories", &[])?;
         tx.run("DELETE FROM memory_vectors", &[])?;
         self.state.memories = 0;
-        self.state.size_bytes = 0;
+        self.state.size_bytes = self.job_bytes()?;
         self.delta.clear();
         Ok(count)
     }

@@ -20,7 +20,7 @@ use crate::vector::encode;
 use crate::{PostgresLayout, directory};
 
 /// The version of the layout `rls` that this program makes and serves.
-pub const RLS: i64 = 1;
+pub const RLS: i64 = 2;
 
 /// How long one step may take: building an index over everybody's rows, or writing all of them anew.
 const PATIENCE: Duration = Duration::from_secs(6 * 60 * 60);
@@ -105,6 +105,9 @@ pub fn migrate(privileged: &Address, server: &Server, wanted: &Wanted) -> Result
     let report = within(&connection, || apply(&connection, server, wanted))?;
     if wanted.layout == PostgresLayout::Database {
         template(privileged, &connection, server)?;
+    }
+    if wanted.layout != PostgresLayout::Rls {
+        super::spaces::upgrade(server, wanted.layout)?;
     }
     match wanted.layout {
         PostgresLayout::Schema if report.pgvector => pgvector::add_to_schemas(server)?,

@@ -20,10 +20,12 @@ pub(crate) mod said;
 mod schema;
 pub(crate) mod seals;
 pub mod server;
+mod spaces;
 mod stays;
 pub mod trial;
 mod turns;
 mod value;
+mod verifier;
 
 use std::hash::Hash;
 use std::sync::Arc;

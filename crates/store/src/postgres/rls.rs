@@ -16,11 +16,13 @@ use crate::tx::Value;
 
 /// The tables that hold a space's rows, those that refer to others first. What an upgrade has put aside of somebody's is
 /// somebody's too.
-pub const TABLES: [&str; 7] = [
+pub const TABLES: [&str; 9] = [
     "memory_relationships",
     "memory_vectors",
     "memory_history",
     "space_audit",
+    "space_jobs",
+    "space_settings",
     "memories",
     "locule.upgrade_rejects",
     "space_state",

@@ -5,6 +5,7 @@ use locule_core::{Error, Result};
 
 use super::address::{Address, Pooler};
 use super::connection::Connection;
+use super::verifier;
 use crate::seal::Secret;
 
 /// A server, and how we sign in to it.
@@ -101,7 +102,8 @@ impl Server {
 
     /// The password of a role as the server keeps it, so that the password itself never comes near its log.
     pub fn verifier(&self, role: &str) -> String {
-        postgres_protocol::password::scram_sha_256(self.password(role).as_bytes())
+        let salt = self.passwords.derive(&format!("salt {role}"));
+        verifier::scram(self.password(role).as_bytes(), std::array::from_fn(|at| salt.as_bytes()[at]))
     }
 
     /// Connects as one of the installation's logins. Requests run on the login that the URL names, if it names one.

@@ -287,6 +287,13 @@ impl Trial<'_> {
             );
             self.keep("The server writes history.", server, "INSERT INTO memory_history (number, memory_id, operation, created_at) SELECT number, id, 'create', now() FROM memories", Rows(2));
             self.keep("The server writes the trail.", server, "INSERT INTO space_audit (sequence, time, actor_kind, actor, act, outcome, request_id, link) VALUES (1, now(), 'user', '', '', 'ok', '', '')", Rows(1));
+            self.keep("The server takes jobs in.", server, "INSERT INTO space_jobs (id, kind, status, attempts, size_bytes, created_at, updated_at) VALUES (gen_random_uuid(), 'extract', 'pending', 0, 0, now(), now())", Rows(1));
+            self.keep(
+                "The server keeps settings.",
+                server,
+                "INSERT INTO space_settings (name, value, updated_at) VALUES ('decay', 'true', now())",
+                Rows(1),
+            );
             self.keep("The server links memories.", server, "INSERT INTO memory_relationships (source_memory_id, target_memory_id, relationship_type) SELECT min(id::text)::uuid, max(id::text)::uuid, 'x' FROM memories", Rows(1));
             self.keep(
                 "Somebody adds for himself.",
@@ -345,7 +352,7 @@ impl Trial<'_> {
         }
         self.tried("One's own vectors are there to be searched.", ben_rest, "SELECT 1 FROM memory_vectors", Rows(2));
         self.tried("Vectors are the server's to write.", ben_rest, "UPDATE memory_vectors SET embedding = ''", DENIED);
-        for table in ["memory_vectors", "space_audit", "space_state"] {
+        for table in ["memory_vectors", "space_audit", "space_state", "space_jobs", "space_settings"] {
             self.tried(
                 &format!("Of {table} one sees one's own."),
                 Who::Server(&ben),
@@ -435,9 +442,16 @@ impl Trial<'_> {
             );
             self.tried("Another's memory is pointed at like none.", who, &edge, State("23503"));
         }
-        for table in
-            ["memories", "memory_history", "memory_vectors", "memory_relationships", "space_audit", "space_state"]
-        {
+        for table in [
+            "memories",
+            "memory_history",
+            "memory_vectors",
+            "memory_relationships",
+            "space_audit",
+            "space_state",
+            "space_jobs",
+            "space_settings",
+        ] {
             self.tried("Nobody empties a table.", who, &format!("TRUNCATE {table}"), DENIED);
         }
         for role in ["service_role".to_owned(), format!("{}_owner", self.prefix), format!("{}_backup", self.prefix)] {

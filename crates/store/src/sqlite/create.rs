@@ -17,11 +17,15 @@ pub const SPACE: &[&str] = &[
     include_str!("../migrations/space-1.sql"),
     include_str!("../migrations/space-2.sql"),
     include_str!("../migrations/space-3.sql"),
+    include_str!("../migrations/space-4.sql"),
 ];
 
 /// The directory's, likewise.
-pub const DIRECTORY: &[&str] =
-    &[include_str!("../migrations/directory-1.sql"), include_str!("../migrations/directory-2.sql")];
+pub const DIRECTORY: &[&str] = &[
+    include_str!("../migrations/directory-1.sql"),
+    include_str!("../migrations/directory-2.sql"),
+    include_str!("../migrations/directory-3.sql"),
+];
 
 /// Makes the file unless there is one. Afterwards there is one, complete and durable.
 pub fn file(path: &Path, key: Option<&Secret>, steps: &[&str], sources: &Sources) -> Result<()> {

@@ -125,23 +125,31 @@ impl House {
         &self.options.data
     }
 
+    pub fn now(&self) -> Timestamp {
+        locule_core::clock::Clock::now(&self.clock)
+    }
+
     /// Asks the database that the spaces are in, as somebody whom nothing holds.
     pub fn psql(&self, sql: &str) -> String {
         let database = self.database.as_ref().expect("a database");
         database.on.cluster().psql_in(&database.name, sql)
     }
 
-    /// The same in another database of the same server.
-    pub fn psql_beside(&self, database: &str, sql: &str) -> String {
+    /// The same in another database of the cluster.
+    pub fn psql_in(&self, database: &str, sql: &str) -> String {
         self.database.as_ref().expect("a database").on.cluster().psql_in(database, sql)
     }
 
-    /// Sets the database up once more, as an operator would, with the extension.
-    pub fn migrate_with_pgvector(&self) -> Report {
+    /// Sets the database up again, as `locule migrate` does.
+    pub fn migrate(&self) -> Report {
+        self.migrate_as(&Migration::default())
+    }
+
+    /// The same with more to do.
+    pub fn migrate_as(&self, migration: &Migration) -> Report {
         let database = self.database.as_ref().expect("a database");
         let admin = Address::parse(&database.on.cluster().url_to(&database.name)).unwrap();
-        let migration = Migration { pgvector: true, ..Migration::default() };
-        locule_store::migrate(&self.options, &admin, &migration, &Sources::system()).unwrap()
+        locule_store::migrate(&self.options, &admin, migration, &Sources::system()).unwrap()
     }
 
     /// Another program on the same data.

@@ -81,6 +81,7 @@ mod erase;
 mod faults;
 mod filters;
 mod house;
+mod jobs;
 mod kill;
 mod machine;
 mod memories;

@@ -4,13 +4,17 @@
 use std::collections::BTreeSet;
 
 use locule_core::memory::{Change, NewMemory};
-use locule_store::PostgresLayout;
 use locule_store::vector::{decode, encode};
+use locule_store::{Migration, PostgresLayout};
 
 use crate::house::{DATABASE, DIMENSION, Dice, House, Layout, On, RLS, RLS_PGVECTOR, SCHEMA, User, embed, model};
 
 const SCHEMA_PGVECTOR: Layout = Layout { on: Some(On::Pgvector), ..SCHEMA };
 const DATABASE_PGVECTOR: Layout = Layout { on: Some(On::Pgvector), ..DATABASE };
+
+fn with_pgvector() -> Migration {
+    Migration { pgvector: true, ..Migration::default() }
+}
 
 /// As the extension writes one.
 fn text(vector: &[f32]) -> String {
@@ -183,7 +187,7 @@ fn counted(house: &House, layout: &Layout, user: User) -> String {
     match layout.postgres {
         Some(PostgresLayout::Schema) => house.psql(&format!("SET search_path = s_{name}; {sql}")),
         Some(PostgresLayout::Database) => {
-            house.psql_beside(&format!("d_{name}"), &format!("SET search_path = space; {sql}"))
+            house.psql_in(&format!("d_{name}"), &format!("SET search_path = space; {sql}"))
         }
         _ => house.psql(&format!("{sql} WHERE user_id = '{}'", user.name)),
     }
@@ -223,7 +227,7 @@ fn what_is_sealed_stands_in_none() {
         let house = House::quick(&layout, |_| {});
         let memory = house.alice().add("sealed");
         assert_eq!(counted(&house, &layout, house.alice()), "1 0");
-        assert!(house.migrate_with_pgvector().pgvector);
+        assert!(house.migrate_as(&with_pgvector()).pgvector);
         assert_eq!(counted(&house, &layout, house.alice()), "1 0");
         assert_eq!(house.alice().all(), [memory]);
     }
@@ -235,7 +239,7 @@ fn it_comes_and_goes(layout: &Layout) {
     let before = house.alice().add("before");
     assert!(!house.psql("SELECT count(*) FROM pg_extension WHERE extname = 'vector'").contains('1'));
     for round in 1..=2 {
-        assert!(house.migrate_with_pgvector().pgvector);
+        assert!(house.migrate_as(&with_pgvector()).pgvector);
         assert_eq!(counted(&house, layout, house.alice()), format!("{round} {round}"));
         house.user(&format!("new-{round}")).add("later");
         assert_eq!(counted(&house, layout, house.user(&format!("new-{round}"))), "1 1");
@@ -246,7 +250,7 @@ fn it_comes_and_goes(layout: &Layout) {
         };
         let drop = "DROP EXTENSION vector CASCADE";
         match &database {
-            Some(database) => house.psql_beside(database, drop),
+            Some(database) => house.psql_in(database, drop),
             None => house.psql(drop),
         };
         house.reopen();

@@ -40,7 +40,7 @@ fn fill(user: User) -> Relationship {
 }
 
 /// Everything in the database, as text.
-fn dump(house: &House) -> String {
+pub fn dump(house: &House) -> String {
     let tables = "SELECT format('SELECT %L || row::text FROM %I.%I AS row', relname || ' ', nspname, relname)
          FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
          WHERE relkind = 'r' AND nspname IN ('public', 'locule')";

@@ -13,16 +13,16 @@ macro_rules! in_files_and_rows {
 }
 
 in_files_and_rows! {
-    a_users_credential_opens_their_own_space_whomever_they_name
-    a_star_ranges_over_ones_own
-    a_star_deletes_nobody_elses
-    a_condition_within_a_filter_leads_nowhere_else
-    an_id_of_somebody_else_answers_as_one_that_nobody_has
-    what_is_deleted_is_in_no_history
-    ids_in_metadata_are_metadata
-    a_filter_that_says_nothing_shows_nothing_of_others
-    lists_of_entities_and_resets_are_ones_own
-    a_key_ends_with_its_next_request
+    i01_a_users_credential_opens_their_own_space_whomever_they_name
+    i02_a_star_ranges_over_ones_own
+    i03_a_star_deletes_nobody_elses
+    i04_a_condition_within_a_filter_leads_nowhere_else
+    i05_an_id_of_somebody_else_answers_as_one_that_nobody_has
+    i06_what_is_deleted_is_in_no_history
+    i07_ids_in_metadata_are_metadata
+    i08_a_filter_that_says_nothing_shows_nothing_of_others
+    i09_lists_of_entities_and_resets_are_ones_own
+    i10_a_key_ends_with_its_next_request
 }
 
 /// Adds a text of the caller's by this face; its id.
@@ -49,7 +49,7 @@ fn two(house: &House) -> ((Caller, String), (Caller, String)) {
 }
 
 /// I1
-fn a_users_credential_opens_their_own_space_whomever_they_name(layout: Layout) {
+fn i01_a_users_credential_opens_their_own_space_whomever_they_name(layout: Layout) {
     let house = House::on(layout, &[]);
     let ((alice, hers), (_, _)) = two(&house);
     let (bob, nobody) = (json!({"user_id": "bob-456"}), json!({"user_id": "nobody-789"}));
@@ -93,7 +93,7 @@ fn a_users_credential_opens_their_own_space_whomever_they_name(layout: Layout) {
 }
 
 /// I2
-fn a_star_ranges_over_ones_own(layout: Layout) {
+fn i02_a_star_ranges_over_ones_own(layout: Layout) {
     let house = House::on(layout, &[]);
     let ((alice, hers), (_, _)) = two(&house);
     for star in [json!({"user_id": "*"}), json!({"OR": [{"user_id": "*"}, {"agent_id": "*"}]})] {
@@ -108,7 +108,7 @@ fn a_star_ranges_over_ones_own(layout: Layout) {
 }
 
 /// I3
-fn a_star_deletes_nobody_elses(layout: Layout) {
+fn i03_a_star_deletes_nobody_elses(layout: Layout) {
     let house = House::on(layout, &[]);
     let ((alice, _), (bob, his)) = two(&house);
     let service = house.caller("", &house.service_key("*"));
@@ -130,7 +130,7 @@ fn a_star_deletes_nobody_elses(layout: Layout) {
 }
 
 /// I4
-fn a_condition_within_a_filter_leads_nowhere_else(layout: Layout) {
+fn i04_a_condition_within_a_filter_leads_nowhere_else(layout: Layout) {
     let house = House::on(layout, &[]);
     let ((alice, hers), (_, _)) = two(&house);
     let service = house.caller("alice-123", &house.service_key("*"));
@@ -153,7 +153,7 @@ fn a_condition_within_a_filter_leads_nowhere_else(layout: Layout) {
 }
 
 /// I5
-fn an_id_of_somebody_else_answers_as_one_that_nobody_has(layout: Layout) {
+fn i05_an_id_of_somebody_else_answers_as_one_that_nobody_has(layout: Layout) {
     let house = House::on(layout, &[]);
     let ((alice, hers), (bob, _)) = two(&house);
     let unknown = "0199b1c2-7f3e-7abc-8def-0123456789ab".to_owned();
@@ -182,7 +182,7 @@ fn an_id_of_somebody_else_answers_as_one_that_nobody_has(layout: Layout) {
 }
 
 /// I6
-fn what_is_deleted_is_in_no_history(layout: Layout) {
+fn i06_what_is_deleted_is_in_no_history(layout: Layout) {
     let house = House::on(layout, &[]);
     let alice = house.alice();
     let text = value("alice-123");
@@ -203,7 +203,7 @@ fn what_is_deleted_is_in_no_history(layout: Layout) {
 }
 
 /// I7
-fn ids_in_metadata_are_metadata(layout: Layout) {
+fn i07_ids_in_metadata_are_metadata(layout: Layout) {
     let house = House::on(layout, &[]);
     let ((alice, hers), (bob, _)) = two(&house);
     let moved = json!({"user_id": "bob-456", "agent_id": "x", "run_id": "y"});
@@ -219,7 +219,7 @@ fn ids_in_metadata_are_metadata(layout: Layout) {
 }
 
 /// I8
-fn a_filter_that_says_nothing_shows_nothing_of_others(layout: Layout) {
+fn i08_a_filter_that_says_nothing_shows_nothing_of_others(layout: Layout) {
     let house = House::on(layout, &[]);
     let ((alice, hers), _) = two(&house);
     for body in
@@ -233,7 +233,7 @@ fn a_filter_that_says_nothing_shows_nothing_of_others(layout: Layout) {
 }
 
 /// I9
-fn lists_of_entities_and_resets_are_ones_own(layout: Layout) {
+fn i09_lists_of_entities_and_resets_are_ones_own(layout: Layout) {
     let house = House::on(layout, &[]);
     let ((alice, _), (bob, _)) = two(&house);
     add(&alice, json!({"agent_id": "chef", "run_id": "r-1", "app_id": "kitchen"}));
@@ -254,7 +254,7 @@ fn lists_of_entities_and_resets_are_ones_own(layout: Layout) {
 }
 
 /// I10: a key is looked up by its id and compared by one hash, so that nothing slow needs a cache that outlives it.
-fn a_key_ends_with_its_next_request(layout: Layout) {
+fn i10_a_key_ends_with_its_next_request(layout: Layout) {
     let house = House::on(layout, &[]);
     let kind =
         locule::auth::KeyKind::User { identity: house.engine().identity("alice-123").unwrap(), read_only: false };

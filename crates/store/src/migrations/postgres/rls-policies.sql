@@ -9,7 +9,8 @@ DECLARE
     policy record;
 BEGIN
     FOREACH relation IN ARRAY ARRAY['public.memories', 'public.memory_vectors', 'public.memory_history',
-        'public.memory_relationships', 'public.space_audit', 'public.space_state', 'public.organizations',
+        'public.memory_relationships', 'public.space_audit', 'public.space_state', 'public.space_jobs',
+        'public.space_settings', 'public.organizations',
         'public.org_members', 'public.memory_org_shares', 'locule.upgrade_rejects']::regclass[]
     LOOP
         EXECUTE format('ALTER TABLE %s OWNER TO "{prefix}_owner"', relation);
@@ -65,17 +66,20 @@ DECLARE
     caller text := $$(SELECT nullif(nullif((SELECT current_setting('request.jwt.claims', true)), '')::jsonb ->> 'sub', ''))$$;
 BEGIN
     FOREACH relation IN ARRAY ARRAY['public.memories', 'public.memory_vectors', 'public.memory_history',
-        'public.memory_relationships', 'public.space_audit', 'public.space_state', 'public.memory_org_shares',
-        'locule.upgrade_rejects']::regclass[]
+        'public.memory_relationships', 'public.space_audit', 'public.space_state', 'public.space_jobs',
+        'public.space_settings', 'public.memory_org_shares', 'locule.upgrade_rejects']::regclass[]
     LOOP
         EXECUTE format('CREATE POLICY locule_user ON %1$s FOR ALL TO "{prefix}_user" '
             'USING (user_id = %2$s) WITH CHECK (user_id = %2$s)', relation, caller);
     END LOOP;
 END $locule$;
 GRANT SELECT, DELETE ON public.memories, public.memory_vectors, public.memory_history, public.memory_relationships,
-    public.space_audit, public.space_state, public.memory_org_shares, locule.upgrade_rejects TO "{prefix}_user";
-GRANT INSERT (number, id, memory, agent_id, run_id, app_id, categories, metadata, hash, expiration, created_at, updated_at),
-    UPDATE (memory, agent_id, run_id, app_id, categories, metadata, hash, expiration, created_at, updated_at)
+    public.space_audit, public.space_state, public.space_jobs, public.space_settings, public.memory_org_shares,
+    locule.upgrade_rejects TO "{prefix}_user";
+GRANT INSERT (number, id, memory, agent_id, run_id, app_id, categories, metadata, hash, expiration, created_at, updated_at,
+        feedback, feedback_reason),
+    UPDATE (memory, agent_id, run_id, app_id, categories, metadata, hash, expiration, created_at, updated_at,
+        feedback, feedback_reason)
     ON public.memories TO "{prefix}_user";
 GRANT INSERT (number, embedding), UPDATE (embedding) ON public.memory_vectors TO "{prefix}_user";
 GRANT INSERT (id, number, memory_id, operation, old_value, new_value, created_at, timestamp, metadata, actor, request_id),
@@ -88,6 +92,11 @@ GRANT INSERT (sequence, time, actor_kind, actor, on_behalf_of, act, object, outc
     ON public.space_audit TO "{prefix}_user";
 GRANT INSERT (space, tag, revision, memories, size_bytes, model, dimension),
     UPDATE (space, tag, revision, memories, size_bytes, model, dimension) ON public.space_state TO "{prefix}_user";
+GRANT INSERT (id, kind, status, payload, results, error, attempts, due_at, size_bytes, created_at, updated_at, started_at,
+        completed_at),
+    UPDATE (status, payload, results, error, attempts, due_at, size_bytes, updated_at, started_at, completed_at)
+    ON public.space_jobs TO "{prefix}_user";
+GRANT INSERT (name, value, updated_at), UPDATE (value, updated_at) ON public.space_settings TO "{prefix}_user";
 
 -- PostgREST. One permissive policy for each act, and the tenant's rule beside it as a restrictive one: an organisation's tag
 -- on a row is a claim until its author may write there.

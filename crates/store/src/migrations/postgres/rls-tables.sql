@@ -91,6 +91,35 @@ CREATE TABLE IF NOT EXISTS public.space_state (
     dimension   bigint
 );
 
+-- Work that a space asked for and that is done behind the answer. Only the server comes here.
+CREATE TABLE IF NOT EXISTS public.space_jobs (
+    user_id     text        NOT NULL DEFAULT locule.caller(),
+    id          uuid        NOT NULL,         -- UUIDv7; its order is the order of adding
+    kind        text        NOT NULL,         -- extract, export, summarize or deliver
+    status      text        NOT NULL,         -- pending, running, succeeded or failed
+    payload     text,                         -- JSON object; NULL once the job has succeeded
+    results     text,                         -- JSON object
+    error       text,
+    attempts    bigint      NOT NULL,
+    due_at      timestamptz,                  -- NULL when nothing is to be done; while it runs, when the claim lapses
+    size_bytes  bigint      NOT NULL,         -- what it counts for in space_state
+    created_at  timestamptz NOT NULL,
+    updated_at  timestamptz NOT NULL,
+    started_at  timestamptz,
+    completed_at timestamptz
+);
+
+-- A user's own settings.
+CREATE TABLE IF NOT EXISTS public.space_settings (
+    user_id     text        NOT NULL DEFAULT locule.caller(),
+    name        text        COLLATE "C" NOT NULL,
+    value       text        NOT NULL,         -- JSON
+    updated_at  timestamptz NOT NULL
+);
+
+-- What somebody thinks of a memory.
+ALTER TABLE public.memories ADD COLUMN IF NOT EXISTS feedback text, ADD COLUMN IF NOT EXISTS feedback_reason text;
+
 CREATE TABLE IF NOT EXISTS public.organizations (
     id          uuid        NOT NULL DEFAULT gen_random_uuid(),
     name        text        NOT NULL,
@@ -155,6 +184,8 @@ BEGIN
             'FOREIGN KEY (user_id, target_memory_id) REFERENCES public.memories (user_id, id) ON DELETE CASCADE'),
         ('public.space_audit', 'space_audit_pkey', 'PRIMARY KEY (user_id, sequence)'),
         ('public.space_state', 'space_state_pkey', 'PRIMARY KEY (user_id)'),
+        ('public.space_jobs', 'space_jobs_pkey', 'PRIMARY KEY (user_id, id)'),
+        ('public.space_settings', 'space_settings_pkey', 'PRIMARY KEY (user_id, name)'),
         ('public.organizations', 'organizations_pkey', 'PRIMARY KEY (id)'),
         ('public.organizations', 'organizations_slug_key', 'UNIQUE (slug)'),
         -- A memory may name its organisation by id or by slug: a slug that looks like an id would name two.
@@ -207,6 +238,7 @@ CREATE INDEX IF NOT EXISTS idx_history_user_memory ON public.memory_history (use
 CREATE INDEX IF NOT EXISTS idx_history_user_timestamp ON public.memory_history (user_id, timestamp DESC);
 CREATE INDEX IF NOT EXISTS idx_history_operation ON public.memory_history (operation, timestamp DESC)
     WHERE operation = 'access_denied';
+CREATE INDEX IF NOT EXISTS space_jobs_due ON public.space_jobs (user_id, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS idx_org_members_org ON public.org_members (org_id);
 CREATE INDEX IF NOT EXISTS idx_memory_org_shares_org ON public.memory_org_shares (org_id);
 CREATE INDEX IF NOT EXISTS upgrade_rejects_user ON locule.upgrade_rejects (user_id);

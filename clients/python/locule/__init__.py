@@ -1,0 +1,51 @@
+"""Locule: a private, isolated space for every user of an AI application.
+
+``Locule`` opens a data directory or a PostgreSQL in this process, ``Client`` and ``AsyncClient`` talk to a server, ``Memory`` has
+the calls of mem0, and ``locule.syntha`` is a drop-in for the package of that name.
+"""
+
+from .client import AsyncClient, AsyncSpace, Client
+from .errors import (
+    AuthenticationError,
+    ClosedError,
+    ConflictError,
+    FaultError,
+    ForkedError,
+    InvalidError,
+    LimitError,
+    LoculeError,
+    NotAllowedError,
+    NotFoundError,
+    TemporaryError,
+)
+from .local import Locule
+from .memory import AsyncMemory, Memory
+from .records import Event, MemoryRecord, Page, Receipt, Results, Usage
+from .space import Space
+
+__all__ = [
+    "AsyncClient",
+    "AsyncMemory",
+    "AsyncSpace",
+    "AuthenticationError",
+    "Client",
+    "ClosedError",
+    "ConflictError",
+    "Event",
+    "FaultError",
+    "ForkedError",
+    "InvalidError",
+    "LimitError",
+    "Locule",
+    "LoculeError",
+    "Memory",
+    "MemoryRecord",
+    "NotAllowedError",
+    "NotFoundError",
+    "Page",
+    "Receipt",
+    "Results",
+    "Space",
+    "TemporaryError",
+    "Usage",
+]

@@ -1,0 +1,68 @@
+"""What tests share: a data directory of their own, a server that is started and stopped, a PostgreSQL if there is one."""
+
+from __future__ import annotations
+
+import glob
+import itertools
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, Dict, Iterator
+
+import pytest
+
+from locule import Locule
+
+ROOT = Path(__file__).resolve().parents[3]
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[Locule]:
+    """An installation in files, with the built-in model."""
+    with Locule(tmp_path / "data") as app:
+        yield app
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Iterator[Locule]:
+    """An installation whose callers bring vectors of three numbers: nothing is embedded."""
+    with Locule(tmp_path / "data", embedding=3) as app:
+        yield app
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dict[str, Any]]:
+    """A running server: its ``url``, tokens of ``alice`` and ``bob``, and a ``service_key``."""
+    program = os.environ.get("LOCULE_BIN", str(ROOT / "target" / "debug" / "locule"))
+    if not os.path.exists(program):
+        pytest.fail(f"there is no {program}: build it (cargo build -p locule-server), or say where with LOCULE_BIN")
+    home = tmp_path_factory.mktemp("server")
+    child = subprocess.Popen(
+        [program, "serve", "--dev", "--json", "--data", str(home / "data"), "--listen", "127.0.0.1:0", "--operator-listen", "off"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=home,
+    )
+    try:
+        assert child.stdout is not None
+        said = json.loads(child.stdout.readline())
+        yield {"url": f"http://{said['listen']}", **said["dev"]}
+    finally:
+        child.terminate()
+        child.communicate()
+
+
+@pytest.fixture
+def database() -> Iterator[str]:
+    """An empty database of a PostgreSQL that may be set up: `make test` starts one for all tests."""
+    url = os.environ.get("DATABASE_URL")
+    if not url:
+        pytest.skip("DATABASE_URL is not set: run them with deploy/with-postgres.sh")
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    psql = shutil.which("psql") or sorted(glob.glob("/usr/lib/postgresql/*/bin/psql"))[-1]
+    subprocess.run([psql, url, "-c", f"CREATE DATABASE {name}"], check=True, capture_output=True)
+    yield url.rpartition("/")[0] + "/" + name

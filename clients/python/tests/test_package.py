@@ -1,0 +1,69 @@
+"""What people install."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import subprocess
+import sys
+from pathlib import Path
+
+import locule
+
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parent / "examples"
+
+
+def test_it_needs_nothing_and_brings_its_types() -> None:
+    assert not importlib.metadata.requires("locule")
+    package = Path(locule.__file__).parent
+    assert (package / "py.typed").exists() and (package / "_native.pyi").exists()
+    assert sorted(locule.__all__) == locule.__all__ and all(hasattr(locule, name) for name in locule.__all__)
+
+
+def test_the_types_hold(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "from locule import Locule, MemoryRecord, Results\n"
+        "space = Locule('data').user('alice')\n"
+        "found: Results[MemoryRecord] = space.search('tea')\n"
+        "text: str = found['results'][0]['memory']\n"
+        "one: MemoryRecord = space.add('tea')\n"
+        "many: Results[MemoryRecord] = space.add(['tea', {'memory': 'mate'}])\n"
+    )
+    for checked in (["-p", "locule"], [str(program)], [str(path) for path in sorted(EXAMPLES.glob("*.py"))]):
+        done = subprocess.run(
+            [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), *checked],
+            cwd=tmp_path, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout
+
+
+def test_the_back_end_with_tokens_keeps_people_apart(tmp_path: Path, monkeypatch: object) -> None:
+    from fastapi.testclient import TestClient
+
+    monkeypatch.setenv("LOCULE_DATA", str(tmp_path / "data"))  # type: ignore[attr-defined]
+    sys.path.insert(0, str(EXAMPLES))
+    try:
+        import backend
+    finally:
+        sys.path.pop(0)
+    with TestClient(backend.api) as client:
+
+        def asks(user: str) -> dict[str, str]:
+            token = client.post("/token", json={"user_id": user}).json()["access_token"]
+            return {"Authorization": f"Bearer {token}"}
+
+        alice, bob = asks("alice"), asks("bob")
+        added = client.post("/memories", json={"text": "I'm allergic to peanuts"}, headers=alice)
+        assert added.status_code == 201
+        found = client.get("/memories/search", params={"query": "what food should I avoid?"}, headers=alice).json()
+        assert [hit["memory"] for hit in found] == ["I'm allergic to peanuts"]
+        assert client.get("/memories/search", params={"query": "peanuts"}, headers=bob).json() == []
+        assert client.get(f"/memories/{added.json()['id']}", headers=alice).status_code == 200
+        assert client.get(f"/memories/{added.json()['id']}", headers=bob).status_code == 404
+        assert client.get("/users/alice/memories", headers=alice).status_code == 200
+        assert client.get("/users/alice/memories", headers=bob).status_code == 403
+        assert client.get("/users/nobody/memories", headers=bob).status_code == 403
+        assert client.get("/memories/search", params={"query": "x"}).status_code == 401
+        wrong = {"Authorization": alice["Authorization"] + "x"}
+        assert client.get("/memories/search", params={"query": "x"}, headers=wrong).status_code == 401
