@@ -22,6 +22,7 @@ from .local import Locule
 from .memory import AsyncMemory, Memory
 from .records import Event, MemoryRecord, Page, Receipt, Results, Usage
 from .space import Space
+from .syntha import ContextMesh, ToolHandler
 
 __all__ = [
     "AsyncClient",
@@ -31,6 +32,7 @@ __all__ = [
     "Client",
     "ClosedError",
     "ConflictError",
+    "ContextMesh",
     "Event",
     "FaultError",
     "ForkedError",
@@ -47,5 +49,6 @@ __all__ = [
     "Results",
     "Space",
     "TemporaryError",
+    "ToolHandler",
     "Usage",
 ]

@@ -61,15 +61,27 @@ pub enum WebhookEvent {
     MemoryDelete,
     /// A memory was given categories.
     MemoryCategorize,
+    /// A file was taken in. (None is here: clients of the hosted service may name these four, and hear nothing.)
+    IngestJobCompleted,
+    /// Some of it was.
+    IngestJobPartiallyCompleted,
+    /// It was not.
+    IngestJobFailed,
+    /// It was called off.
+    IngestJobCancelled,
 }
 
 impl WebhookEvent {
     /// All of them.
-    pub const ALL: [WebhookEvent; 4] = [
+    pub const ALL: [WebhookEvent; 8] = [
         WebhookEvent::MemoryAdd,
         WebhookEvent::MemoryUpdate,
         WebhookEvent::MemoryDelete,
         WebhookEvent::MemoryCategorize,
+        WebhookEvent::IngestJobCompleted,
+        WebhookEvent::IngestJobPartiallyCompleted,
+        WebhookEvent::IngestJobFailed,
+        WebhookEvent::IngestJobCancelled,
     ];
 
     /// The word for it.
@@ -79,6 +91,10 @@ impl WebhookEvent {
             WebhookEvent::MemoryUpdate => "memory_update",
             WebhookEvent::MemoryDelete => "memory_delete",
             WebhookEvent::MemoryCategorize => "memory_categorize",
+            WebhookEvent::IngestJobCompleted => "ingest_job_completed",
+            WebhookEvent::IngestJobPartiallyCompleted => "ingest_job_partially_completed",
+            WebhookEvent::IngestJobFailed => "ingest_job_failed",
+            WebhookEvent::IngestJobCancelled => "ingest_job_cancelled",
         }
     }
 }
@@ -88,7 +104,8 @@ impl TryFrom<&str> for WebhookEvent {
 
     fn try_from(word: &str) -> Result<Self> {
         WebhookEvent::ALL.into_iter().find(|event| event.as_str() == word).ok_or_else(|| {
-            Error::invalid("An event type is `memory_add`, `memory_update`, `memory_delete` or `memory_categorize`.")
+            let words = WebhookEvent::ALL.map(WebhookEvent::as_str).join("`, `");
+            Error::invalid(format!("An event type is one of `{words}`."))
         })
     }
 }

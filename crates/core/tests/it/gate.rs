@@ -451,3 +451,47 @@ fn only_a_service_is_led_by_the_tag_of_an_object_and_only_to_those_it_acts_for()
     assert_eq!((charges(&house.service("*")), charges(&house.service("bob"))), (2, 1));
     assert_eq!((charges(&house.user("alice")), charges(&house.reader("alice"))), (0, 0));
 }
+
+#[test]
+fn work_is_for_spaces_that_are_open_and_in_their_owners_name() {
+    let house = House::new(Provision::Auto);
+    let open = house.directory.put(identity("alice"), State::Open, None);
+    let scope = house.gate.work(open.id, "job: test").unwrap().unwrap();
+    assert_eq!(scope.space(), Some(&open));
+    let origin = scope.origin();
+    assert_eq!((origin.actor.kind(), origin.actor.name()), ("system", "job: test"));
+    assert_eq!(origin.owner(), Some(&identity("alice")));
+    assert!(house.gate.work_read(open.id, "job: test").unwrap().is_some());
+    assert!(house.gate.work(crate::support::chamber(77).id, "job: test").unwrap().is_none());
+    let closed = [
+        (State::Suspended, Code::SpaceSuspended),
+        (State::Erasing, Code::Busy),
+        (State::Moving, Code::SpaceMoving),
+        (State::Arriving, Code::SpaceMoving),
+        (State::Moved, Code::SpaceMoved),
+    ];
+    for (number, (state, code)) in closed.into_iter().enumerate() {
+        let chamber = house.directory.put(identity(&format!("user-{number}")), state, None);
+        assert_eq!(
+            house.gate.work(chamber.id, "job: test").map_err(|error| error.code()).err(),
+            Some(code),
+            "{state:?}"
+        );
+    }
+    // Each piece of work is in the trail of its space, and in no other.
+    assert!(house.directory.take_entries().is_empty());
+}
+
+#[test]
+fn only_a_service_manages_its_project_and_each_refusal_is_on_record() {
+    let house = House::lived_in();
+    let request = Request { id: "req-1".to_owned(), ..Request::default() };
+    let right = house.gate.manage(&house.service("*"), &request).unwrap();
+    assert_eq!((right.issuer(), right.request_id()), (&Issuer::default(), "req-1"));
+    assert!(house.directory.take_entries().is_empty());
+    for principal in [house.user("alice"), house.reader("alice"), house.key(KeyKind::Operator)] {
+        assert_eq!(house.gate.manage(&principal, &request).unwrap_err().code(), Code::NotAllowed);
+        let entries = house.directory.take_entries();
+        assert_eq!(entries.iter().map(|entry| entry.act).collect::<Vec<_>>(), ["manage"]);
+    }
+}

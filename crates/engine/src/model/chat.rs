@@ -119,9 +119,14 @@ impl Chat {
         &self.endpoint.model
     }
 
-    /// How often a piece of work is tried before it counts as failed.
-    pub fn attempts(&self) -> u32 {
-        self.endpoint.attempts
+    /// How many requests are under way at a time.
+    pub fn concurrency(&self) -> usize {
+        self.endpoint.concurrency
+    }
+
+    /// How it is set up.
+    pub(crate) fn endpoint(&self) -> &ChatEndpoint {
+        &self.endpoint
     }
 
     /// What the model says to these messages.

@@ -37,6 +37,10 @@ const TABLE: &str = "
     DELETE /api/{user_id}/relationships/{id}          401    401     403      403    204   204     204     422   403    403
     GET    /api/{user_id}/runs                        401    401     403      200    200   200     200     422   403    403
     DELETE /api/{user_id}/runs/{id}                   401    401     403      403    200   200     200     422   403    403
+    GET    /api/{user_id}/jobs                        401    401     403      200    200   200     200     422   403    403
+    GET    /api/{user_id}/jobs/{id}                   401    401     403      404    404   404     404     422   403    403
+    DELETE /api/{user_id}/jobs/{id}                   401    401     403      403    404   404     404     422   403    403
+    POST   /api/{user_id}/jobs/{id}/replay            401    401     403      403    404   404     404     422   403    403
     GET    /api/{user_id}/usage                       401    401     403      200    200   200     200     422   403    403
     GET    /api/{user_id}/export                      401    401     403      403    200   200     200     422   403    403
     DELETE /api/{user_id}                             401    401     403      403    200   200     200     422   403    403

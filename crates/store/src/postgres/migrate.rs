@@ -96,6 +96,9 @@ pub fn migrate(privileged: &Address, server: &Server, wanted: &Wanted) -> Result
     if wanted.layout == PostgresLayout::Database {
         template(privileged, &connection, server)?;
     }
+    if wanted.layout != PostgresLayout::Rls {
+        super::spaces::upgrade(server, wanted.layout)?;
+    }
     Ok(report)
 }
 

@@ -19,6 +19,7 @@ pub(crate) mod said;
 mod schema;
 pub(crate) mod seals;
 pub mod server;
+mod spaces;
 mod stays;
 pub mod trial;
 mod turns;

@@ -284,6 +284,13 @@ impl Trial<'_> {
             );
             self.keep("The server writes history.", server, "INSERT INTO memory_history (number, memory_id, operation, created_at) SELECT number, id, 'create', now() FROM memories", Rows(2));
             self.keep("The server writes the trail.", server, "INSERT INTO space_audit (sequence, time, actor_kind, actor, act, outcome, request_id, link) VALUES (1, now(), 'user', '', '', 'ok', '', '')", Rows(1));
+            self.keep("The server takes jobs in.", server, "INSERT INTO space_jobs (id, kind, status, attempts, size_bytes, created_at, updated_at) VALUES (gen_random_uuid(), 'extract', 'pending', 0, 0, now(), now())", Rows(1));
+            self.keep(
+                "The server keeps settings.",
+                server,
+                "INSERT INTO space_settings (name, value, updated_at) VALUES ('decay', 'true', now())",
+                Rows(1),
+            );
             self.keep("The server links memories.", server, "INSERT INTO memory_relationships (source_memory_id, target_memory_id, relationship_type) SELECT min(id::text)::uuid, max(id::text)::uuid, 'x' FROM memories", Rows(1));
             self.keep(
                 "Somebody adds for himself.",

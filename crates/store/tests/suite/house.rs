@@ -105,6 +105,18 @@ impl House {
         Cluster::shared(Flavour::Debian15).psql_in(&self.database.as_ref().expect("a database").0, sql)
     }
 
+    /// The same in another database of the cluster.
+    pub fn psql_in(&self, database: &str, sql: &str) -> String {
+        Cluster::shared(Flavour::Debian15).psql_in(database, sql)
+    }
+
+    /// Sets the database up again, as `locule migrate` does.
+    pub fn migrate(&self) {
+        let url = Cluster::shared(Flavour::Debian15).url_to(&self.database.as_ref().expect("a database").0);
+        let admin = Address::parse(&url).unwrap();
+        locule_store::migrate(&self.options, &admin, None, &Sources::system()).unwrap();
+    }
+
     /// Another program on the same data.
     pub fn neighbour(&self) -> Process {
         self.try_neighbour().unwrap()

@@ -1,5 +1,7 @@
 //! Jobs: each is done once, whatever ends when; none is forgotten, and none is found by anybody but its space's own.
 
+use std::io::{BufRead, BufReader, Write};
+
 use jiff::SignedDuration;
 use locule_core::feedback::{Feedback, Rating};
 use locule_core::id::JobId;
@@ -27,6 +29,8 @@ for_each_layout! {
     a_space_that_is_shut_is_not_worked_on
     settings_are_kept_changed_and_taken_away
     feedback_stands_beside_the_memory
+    what_is_asked_for_while_marks_are_taken_away_is_found
+    two_servers_do_each_job_once
 }
 
 /// How jobs are claimed here.
@@ -65,7 +69,11 @@ impl User<'_> {
     }
 
     pub fn claim_in(&self, process: &Process) -> Option<Job> {
-        match self.work(process, |writer| writer.claim_job(&TERMS)).unwrap()? {
+        self.claim_on(&TERMS, process)
+    }
+
+    fn claim_on(&self, terms: &[Terms], process: &Process) -> Option<Job> {
+        match self.work(process, |writer| writer.claim_job(terms)).unwrap()? {
             Claimed::Job(job) => Some(*job),
             Claimed::GivenUp(_) | Claimed::Nothing(_) => None,
         }
@@ -466,6 +474,36 @@ fn what_a_job_was_given_is_scrubbed_from_the_file() {
     assert!(!holds(&house));
 }
 
+/// A space that an earlier version made gets what it lacks from the migration, and is used as before.
+#[test]
+fn a_space_of_an_earlier_version_gets_its_tables() {
+    for (layout, name) in [(crate::house::SCHEMA, "s"), (crate::house::DATABASE, "d")] {
+        let mut house = House::quick(&layout, |_| {});
+        let memory = house.alice().add("from before");
+        let space = format!("{name}_{}", house.alice().space().name());
+        let older = |schema: &str| {
+            format!(
+                "DROP TABLE {schema}.space_jobs, {schema}.space_settings; \
+                 ALTER TABLE {schema}.memories DROP feedback, DROP feedback_reason"
+            )
+        };
+        house.close();
+        match name {
+            "s" => house.psql(&older(&space)),
+            _ => house.psql_in(&space, &older("space")),
+        };
+        house.migrate();
+        house.migrate();
+        house.reopen();
+        let alice = house.alice();
+        assert_eq!(alice.get(memory.id).unwrap(), memory);
+        alice.ask(JobKind::Extract, "new");
+        alice.complete(&alice.claim().unwrap());
+        alice.write(|writer| writer.give_feedback(memory.id, &Feedback::default())).unwrap();
+        house.bob().ask(JobKind::Extract, "his");
+    }
+}
+
 #[test]
 fn whoever_runs_the_database_reads_nothing_of_jobs() {
     for (layout, sealed) in [(RLS_SEALED, true), (RLS, false)] {
@@ -493,4 +531,149 @@ fn whoever_runs_the_database_reads_nothing_of_jobs() {
         assert_eq!(jobs[0].error.as_deref(), Some("canary in the reason"));
         assert_eq!(jobs[1].results.as_ref(), Some(&results));
     }
+}
+
+/// Somebody asks again and again while somebody else, in another server, does the work and takes the mark away as soon as there is
+/// none: what was asked for last is marked in the end, or done.
+fn what_is_asked_for_while_marks_are_taken_away_is_found(layout: &Layout) {
+    let house = House::quick(layout, |_| {});
+    let neighbour = house.neighbour();
+    let alice = house.alice();
+    alice.add("something");
+    let asks = 40;
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    let find = || !house.store.directory.work_due(house.now(), 10).unwrap().0.is_empty();
+    let mut done = 0;
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            (0..asks).for_each(|number| drop(alice.ask(JobKind::Extract, &number.to_string())));
+            ended.store(true, std::sync::atomic::Ordering::SeqCst);
+        });
+        while !ended.load(std::sync::atomic::Ordering::SeqCst) && !asking.is_finished() {
+            if find() {
+                done += usize::from(do_one(alice, &neighbour));
+            }
+        }
+    });
+    // From here on nobody asks: whatever is left is found by its mark alone.
+    while find() {
+        done += usize::from(do_one(alice, &neighbour));
+    }
+    assert_eq!(done, asks);
+    assert!(!alice.is_marked());
+}
+
+/// Does a job of somebody in this server, as workers do: only where there is a mark. Says whether there was one.
+fn do_one(user: User, process: &Process) -> bool {
+    // However often it was begun before.
+    let terms = TERMS.map(|terms| Terms { attempts_max: 1_000, ..terms });
+    let Some(job) = user.claim_on(&terms, process) else { return false };
+    user.complete_in(process, &job).unwrap().unwrap();
+    true
+}
+
+fn two_servers_do_each_job_once(layout: &Layout) {
+    let house = House::quick(layout, |_| {});
+    let neighbour = house.neighbour();
+    let alice = house.alice();
+    let asks = 24;
+    (0..asks).for_each(|number| drop(alice.ask(JobKind::Extract, &number.to_string())));
+    std::thread::scope(|scope| {
+        for process in [&*house, &neighbour] {
+            scope.spawn(move || {
+                let waiting = || {
+                    let query = JobQuery { status: Some(JobStatus::Pending), ..JobQuery::default() };
+                    alice.read(|reader| reader.jobs(&query)).unwrap().total
+                };
+                while waiting() > 0 {
+                    do_one(alice, process);
+                }
+            });
+        }
+    });
+    // Each left one memory, which tells which job's it is.
+    let mut texts = alice.texts();
+    texts.sort();
+    texts.dedup();
+    assert_eq!(texts.len(), asks);
+    assert!(texts.iter().all(|text| text.starts_with("1 of ")), "{texts:?}");
+    assert!(alice.read(|reader| reader.verify_audit()).unwrap().is_ok());
+}
+
+/// Killed at any moment, over and over: whatever was asked for is done once in the end, and nothing is done that was not asked for.
+#[test]
+fn each_job_is_done_once_whatever_is_killed_when() {
+    let root = tempfile::tempdir().unwrap();
+    let data = root.path().join("data");
+    let seed = u64::from(std::process::id());
+    let mut dice = crate::house::Dice::new(seed);
+    let mut asked = std::collections::BTreeSet::new();
+    for cycle in 0..25 {
+        let mut child = crate::house::child("jobs::the_one_to_be_killed", &data);
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut take = |line: &str| match line.split_once(' ') {
+            Some(("asked", id)) if id.len() == 36 => asked.insert(id.to_owned()),
+            _ => false,
+        };
+        let acknowledgements = 1 + dice.below(20);
+        let mut seen = 0;
+        while seen < acknowledgements {
+            let line = lines.next().unwrap_or_else(|| panic!("seed {seed} cycle {cycle}: the child ended by itself"));
+            seen += usize::from(take(&line));
+        }
+        (0..dice.below(3000)).for_each(|_| std::thread::yield_now());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        lines.for_each(|line| {
+            take(&line);
+        });
+    }
+    // Whoever comes next finds all of it by the marks alone, claims that the dead have left included.
+    let house = House::at(data, &crate::house::ENCRYPTED, |_| {});
+    let alice = house.alice();
+    for _ in 0..3 {
+        house.clock.advance_s(24 * 60 * 60);
+        while !house.store.directory.work_due(house.now(), 10).unwrap().0.is_empty() {
+            do_one(alice, &house);
+        }
+    }
+    assert!(!alice.is_marked(), "seed {seed}");
+    let jobs = alice.read(|reader| reader.jobs(&JobQuery { limit: 1000, ..JobQuery::default() })).unwrap().jobs;
+    assert!(jobs.iter().all(|job| job.status == JobStatus::Succeeded), "seed {seed}: {jobs:?}");
+    let done: std::collections::BTreeSet<_> = jobs.iter().map(|job| job.id.to_string()).collect();
+    assert!(asked.is_subset(&done), "seed {seed}: something that was asked for is gone");
+    assert!(done.len() <= asked.len() + 25, "seed {seed}: at most one was under way at each kill");
+    // One memory of each, and none of anything else.
+    let mut memories: Vec<_> = alice.texts().iter().map(|text| text.split(' ').nth(2).unwrap().to_owned()).collect();
+    memories.sort();
+    assert_eq!(memories, done.into_iter().collect::<Vec<_>>(), "seed {seed}");
+    assert!(alice.read(|reader| reader.verify_audit()).unwrap().is_ok());
+}
+
+#[test]
+#[ignore = "works until it is killed: run by `each_job_is_done_once_whatever_is_killed_when`"]
+fn the_one_to_be_killed() {
+    let Some(data) = crate::house::given_data() else { return };
+    let house = House::at(data, &crate::house::ENCRYPTED, |_| {});
+    println!();
+    let alice = house.alice();
+    std::thread::scope(|scope| {
+        // One asks, another works: the mark is made and taken away all the time.
+        scope.spawn(|| {
+            for number in 0.. {
+                let job = alice.ask(JobKind::Extract, &number.to_string());
+                let mut out = std::io::stdout().lock();
+                writeln!(out, "asked {}", job.id).unwrap();
+                out.flush().unwrap();
+            }
+        });
+        // The claims of those who were killed before have lapsed.
+        let running = JobQuery { status: Some(JobStatus::Running), ..JobQuery::default() };
+        let claims = alice.read(|reader| reader.jobs(&running)).unwrap().jobs;
+        let lapsed = claims.iter().filter_map(|job| job.due_at).max().unwrap_or_else(noon);
+        house.clock.advance_s(lapsed.as_second() - noon().as_second());
+        loop {
+            do_one(alice, &house);
+        }
+    });
 }

@@ -7,20 +7,25 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use locule_core::auth::{ActAs, KeyKind, NewKey};
+use locule_core::auth::{ActAs, Authenticator, KeyKind, NewKey};
 use locule_core::clock::{ManualClock, Sources};
 use locule_core::directory::Directory as _;
+use locule_core::feedback::{Feedback, Rating};
 use locule_core::id::{Issuer, MemoryId};
-use locule_core::memory::{Change, NewMemory};
+use locule_core::job::{JobKind, JobQuery};
+use locule_core::memory::{Change, Memory, NewMemory};
+use locule_core::project::{NewWebhook, WebhookEvent};
 use locule_core::relationship::{NewRelationship, Strength};
 use locule_core::{Code, Move, Result};
 use locule_store::moving::{Mover, Receipt, Step};
 use locule_store::postgres::{Address, Pooler, Prefix};
 use locule_store::{Keeping, Options, Postgres, PostgresLayout};
 use locule_testbed::{Flavour, Postgres as Cluster};
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::house::{Process, User, child, code, embed, files, identity, model, noon};
+use crate::jobs::object;
 
 /// Where spaces may be: in files, or in PostgreSQL, where new ones are sealed or not.
 pub type Where = Option<(PostgresLayout, bool)>;
@@ -220,9 +225,59 @@ pub fn populate(process: &Process, clock: &ManualClock) {
         KeyKind::User { identity: identity("alice"), read_only: false },
         KeyKind::Service { issuer: Issuer::default(), act_as: ActAs::parse("*").unwrap() },
     ] {
+        let is_service = matches!(kind, KeyKind::Service { .. });
         let key = NewKey::mint(kind, "a key", None, &Sources::system()).unwrap();
         process.store.directory.add_key(&operator, key.record).unwrap();
+        if is_service {
+            set_up_project(process, &key.text);
+        }
     }
+    ask_for_work(alice, &all[20..22]);
+}
+
+/// Jobs of every status, settings, and what she thinks of two memories.
+fn ask_for_work(alice: User, memories: &[Memory]) {
+    alice.ask(JobKind::Extract, "it succeeds \u{1f95c}");
+    let claimed = alice.claim().unwrap();
+    let results = object(json!({"memories": ["x", 1.50]}));
+    alice.work(alice.process, |writer| writer.complete_job(&claimed, Some(results))).unwrap();
+    alice.ask(JobKind::Extract, "it fails");
+    let claimed = alice.claim().unwrap();
+    alice.work(alice.process, |writer| writer.fail_job(&claimed, "it does not work")).unwrap();
+    alice.ask(JobKind::Extract, "it runs");
+    alice.claim().unwrap();
+    for number in 0..3 {
+        alice.ask(JobKind::Extract, &format!("{number} waits"));
+    }
+    let settings =
+        json!({"custom_instructions": "Only food. \u{1f95c}", "decay": true, "custom_categories": [{"name": "food"}]});
+    alice.write(|writer| writer.change_settings(&object(settings))).unwrap();
+    let said = Feedback { feedback: Some(Rating::Negative), feedback_reason: Some("not so".to_owned()) };
+    alice.write(|writer| writer.give_feedback(memories[0].id, &said)).unwrap();
+    let said = Feedback { feedback: Some(Rating::Positive), feedback_reason: None };
+    alice.write(|writer| writer.give_feedback(memories[1].id, &said)).unwrap();
+}
+
+/// A project's settings and a webhook.
+fn set_up_project(process: &Process, key: &str) {
+    let directory = &process.store.directory;
+    let service = Authenticator::new(Vec::new(), directory.clone(), Sources::system()).authenticate(key).unwrap();
+    let right = process.gate.manage(&service, &crate::house::request()).unwrap();
+    directory.change_project(&right, &object(json!({"custom_instructions": "Be brief."}))).unwrap();
+    let new = NewWebhook {
+        name: "our application".to_owned(),
+        url: "https://example.com/hook".to_owned(),
+        event_types: vec![WebhookEvent::MemoryAdd, WebhookEvent::MemoryDelete],
+    };
+    directory.add_webhook(&right, new).unwrap();
+}
+
+/// What is so of the application, secrets included.
+pub fn application(process: &Process) -> String {
+    let application = process.store.directory.application(&Issuer::default()).unwrap();
+    let secrets: Vec<_> = application.webhooks.iter().map(|webhook| webhook.secret.reveal().to_owned()).collect();
+    assert_eq!(secrets.len(), 1);
+    format!("{application:?} {secrets:?}")
 }
 
 /// Everything of somebody that can be seen.
@@ -269,6 +324,11 @@ pub fn seen(user: User, deleted: &[MemoryId]) -> BTreeMap<String, String> {
     })
     .unwrap();
     note("trail", trail.join("\n"));
+    let jobs = user.read(|reader| reader.jobs(&JobQuery::default())).unwrap();
+    note("jobs", format!("{:#?}", jobs.jobs));
+    note("settings", format!("{:?}", user.read(|reader| reader.settings()).unwrap()));
+    let feedback: Vec<_> = all.iter().map(|memory| user.read(|reader| reader.feedback(memory.id)).unwrap()).collect();
+    note("feedback", format!("{feedback:?}"));
     note("state", format!("{:?}", user.read(|reader| reader.state()).unwrap()));
     seen
 }
@@ -308,6 +368,7 @@ fn everything_goes_along(from: Where, to: Where) {
     populate(&before, &ground.clock);
     let deleted = deleted(&before);
     let (alice, bob) = (seen(before.alice(), &deleted), seen(before.bob(), &[]));
+    let application_before = application(&before);
     let dave = before.user("dave").space();
     let reading = before.alice().reading().unwrap();
 
@@ -320,6 +381,12 @@ fn everything_goes_along(from: Where, to: Where) {
     let after = ground.open(to);
     assert_same(&seen(after.alice(), &deleted), &alice);
     assert_same(&seen(after.bob(), &[]), &bob);
+    assert_eq!(application(&after), application_before);
+    // What was asked for before is found and done after.
+    ground.clock.advance_s(600);
+    let now = locule_core::clock::Clock::now(&ground.clock);
+    assert!(after.store.directory.work_due(now, 10).unwrap().0.contains(&after.alice().space()));
+    assert_eq!(after.alice().claim().unwrap().attempts, 2, "whoever was at it is gone");
     assert_eq!(after.user("carol").texts(), Vec::<String>::new());
     assert_eq!(code(after.user("dave").reading()), Some(Code::SpaceSuspended));
     after.user("dave").suspend(false);
