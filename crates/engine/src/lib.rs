@@ -96,7 +96,8 @@ pub use locule_store::postgres::catalogue::{Finding, Level};
 pub use locule_store::postgres::trial::{Line, Outcome};
 pub use locule_store::postgres::{self, Report as MigrationReport};
 pub use locule_store::{
-    Cluster, Clusters, Durability, Keeping, Postgres, PostgresLayout, Quota, Writer, audit_report, bypass_rls, denials,
+    Cluster, Clusters, Durability, Keeping, Migration, Postgres, PostgresLayout, Quota, Writer, audit_report,
+    bypass_rls, denials,
 };
 pub use moving::Mover;
 pub use remember::{Found, Remembered, Told};
@@ -109,14 +110,9 @@ use model::chat::Chat;
 use webhook::Courier;
 
 /// Sets up the PostgreSQL of an installation, or brings it up to date. `admin` is the address of somebody who may; nothing
-/// else runs as them. `model` says whose vectors the tables of an older product hold, if these are to be taken over.
-pub fn migrate(config: &Config, admin: &postgres::Address, model: Option<String>) -> Result<MigrationReport> {
-    locule_store::migrate(&config.store_options(), admin, model, &Sources::system())
-}
-
-/// Sets up a cluster that keeps spaces beside the PostgreSQL with the directory, or brings it up to date.
-pub fn migrate_cluster(config: &Config, cluster: &str, admin: &postgres::Address) -> Result<MigrationReport> {
-    locule_store::migrate_cluster(&config.store_options(), cluster, admin, &Sources::system())
+/// else runs as them. `migration` says which PostgreSQL of several, and what else is to be done.
+pub fn migrate(config: &Config, admin: &postgres::Address, migration: &Migration) -> Result<MigrationReport> {
+    locule_store::migrate(&config.store_options(), admin, migration, &Sources::system())
 }
 
 /// What holds users apart in an installation's PostgreSQL, tried out with people who do not exist and in a transaction that is

@@ -127,7 +127,7 @@ impl Setup {
             let admin = if postgres.set_up { Some(Address::parse(&postgres.url)?) } else { None };
             config.keeping = Keeping::Postgres(postgres.read()?);
             if let Some(admin) = admin {
-                locule::migrate(&config, &admin, None)?;
+                locule::migrate(&config, &admin, &locule::Migration::default())?;
             }
         }
         Ok(config)

@@ -9,12 +9,13 @@ use locule_core::audit::Actor;
 use locule_core::clock::Sources;
 use locule_core::directory::State as Standing;
 use locule_core::id::SpaceId;
-use locule_core::{Chamber, Code, Erasure, Error, Operator, Read, Result, Right, Scope, Write};
+use locule_core::{Chamber, Code, Erasure, Error, Operator, Place, Read, Result, Right, Scope, Write};
 
 use crate::bell::Bell;
 use crate::directory::{Closed, Directory, Published};
 use crate::layout::{Destroyed, Layout};
 use crate::places::Places;
+use crate::postgres::pgvector;
 use crate::state::{self, State};
 use crate::tx::Tx;
 use crate::warm::{Delta, Warm};
@@ -98,6 +99,18 @@ impl Spaces {
     /// Makes a home for a space whose rows were there before it.
     pub(crate) fn adopt(&self, chamber: &Chamber) -> Result<()> {
         self.places.of(chamber.place)?.create(chamber.id)
+    }
+
+    /// Gives the vectors of a space that were written before there was a column of pgvector's type their place in it.
+    pub(crate) fn fill_vectors(&self, space: SpaceId, place: Place) -> Result<()> {
+        let layout = self.places.of(place)?;
+        let mut after = Some(0);
+        while let Some(last) = after {
+            let tx = layout.write(space)?;
+            after = pgvector::fill(&*tx, last)?;
+            tx.commit()?;
+        }
+        Ok(())
     }
 
     /// Drops what is in memory of a space that was changed past its writers.

@@ -40,6 +40,7 @@ pub use users::{Figures, Published, UserRecord};
 use self::home::Home;
 use crate::clusters::Placing;
 use crate::error::corrupt;
+use crate::places;
 use crate::postgres::Server;
 use crate::seal::Secret;
 use crate::tx::{Row, Tx, Value};
@@ -110,7 +111,7 @@ impl Directory {
     pub fn place_of(&self, space: SpaceId) -> Result<Option<Place>> {
         let place = self.current(space)?.map(|(chamber, _)| chamber.place);
         // What rows say that are older than the words for places.
-        Ok(place.map(|place| if place.as_str() == "main" { self.placing.usual } else { place }))
+        Ok(place.map(|place| if place.as_str() == places::MAIN { self.placing.usual } else { place }))
     }
 
     /// Where a space goes that is new here.

@@ -16,7 +16,7 @@ use locule_core::policy::Act;
 use locule_core::{Code, Result, Target};
 use locule_store::directory::{Closed, Directory, Published};
 use locule_store::postgres::{Address, Pooler, Prefix, Report};
-use locule_store::{Keeping, Options, Postgres, PostgresLayout};
+use locule_store::{Keeping, Migration, Options, Postgres, PostgresLayout};
 use locule_testbed::{Database, Flavour, PgBouncer, Postgres as Cluster};
 use tempfile::TempDir;
 
@@ -176,7 +176,7 @@ impl Installation {
 
     pub fn migrate(&self) -> Result<Report> {
         let privileged = Address::parse(&self.database().url()).unwrap();
-        locule_store::migrate(&self.options, &privileged, None, &Sources::system())
+        locule_store::migrate(&self.options, &privileged, &Migration::default(), &Sources::system())
     }
 
     pub fn lead_through(&mut self, url: &str, pooler: Pooler) {
