@@ -483,7 +483,8 @@ fn a_space_of_an_earlier_version_gets_its_tables() {
         let space = format!("{name}_{}", house.alice().space().name());
         let older = |schema: &str| {
             format!(
-                "DROP TABLE {schema}.space_jobs, {schema}.space_settings; \
+                "DROP TABLE {schema}.space_jobs, {schema}.space_settings, {schema}.context_entries, \
+                 {schema}.context_agents; \
                  ALTER TABLE {schema}.memories DROP feedback, DROP feedback_reason"
             )
         };
