@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use locule_core::auth::{ActAs, Authenticator, KeyKind, NewKey};
 use locule_core::clock::{ManualClock, Sources};
+use locule_core::context::{Json, Name, Push};
 use locule_core::directory::Directory as _;
 use locule_core::feedback::{Feedback, Rating};
 use locule_core::id::{Issuer, MemoryId};
@@ -24,6 +25,7 @@ use locule_testbed::{Flavour, Postgres as Cluster};
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::context::push;
 use crate::house::{Process, User, child, code, embed, files, identity, model, noon};
 use crate::jobs::object;
 
@@ -239,6 +241,23 @@ pub fn populate(process: &Process, clock: &ManualClock) {
         }
     }
     ask_for_work(alice, &all[20..22]);
+    share_context(alice);
+}
+
+/// Entries of every kind, and agents that follow and may something.
+fn share_context(alice: User) {
+    let (agent, topic) = (Name::of("agent \u{1f95c}\0"), Name::of("topic"));
+    alice.write(|writer| writer.subscribe(&agent, vec![topic.clone()])).unwrap();
+    alice.write(|writer| writer.permit(&agent, vec![topic.clone()])).unwrap();
+    let routed = Push {
+        topics: vec![topic],
+        ttl_s: Some(1e9 + 0.1),
+        sender: Some(agent),
+        metadata: Some(Json::of("{}").unwrap()),
+        ..push("routed", "[1.50,123456789012345678901234567890]")
+    };
+    alice.push(routed).unwrap();
+    alice.push(push("for everybody", "\"\\u0000\\ud800\"")).unwrap();
 }
 
 /// Jobs of every status, settings, and what she thinks of two memories.
