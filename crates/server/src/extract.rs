@@ -12,7 +12,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use http_body_util::{BodyExt, Limited};
 use locule::{
-    Act, Code, Engine, Erasure, Error, Operator, Principal, Read, Request, Result, Scope, Target, Write, limit,
+    Act, Code, Engine, Erasure, Error, Management, Operator, Principal, Read, Request, Result, Scope, Target, Write,
+    limit,
 };
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
@@ -166,6 +167,73 @@ impl<A: Acting> Caller<A> {
     ) -> Result<T, Refusal> {
         let (app, share) = (self.app.clone(), self.share);
         Ok(app.pool.run(share, kind, app.deadline, move || work(&self)).await?)
+    }
+}
+
+/// A service that manages the application it belongs to.
+pub struct Managing {
+    app: Arc<App>,
+    principal: Arc<Principal>,
+    request: Request,
+    share: Share,
+}
+
+impl FromRequestParts<Arc<App>> for Managing {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
+        let request = Request { id: request_id(parts), ..Request::default() };
+        let principal = match authenticate(app, &parts.headers).await {
+            Ok(principal) => Arc::new(principal),
+            Err(error) => return Err(refuse_stranger(app, error, None, Act::Manage, request).await),
+        };
+        Managing::of(app.clone(), principal, request).await
+    }
+}
+
+impl Managing {
+    /// A principal who may manage, as is found out before a body is read.
+    pub async fn of(app: Arc<App>, principal: Arc<Principal>, request: Request) -> Result<Self, Refusal> {
+        let share = app.share(&principal, None);
+        app.check_rate(share)?;
+        let managing = Managing { app, principal, request, share };
+        let again = Managing {
+            app: managing.app.clone(),
+            principal: managing.principal.clone(),
+            request: managing.request.clone(),
+            share,
+        };
+        again.read(|_, _| Ok(())).await?;
+        Ok(managing)
+    }
+
+    /// Looks at something with the right to manage.
+    pub async fn read<T: Send + 'static>(
+        self,
+        work: impl FnOnce(&Engine, &Management) -> Result<T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.run(Kind::Read, work).await
+    }
+
+    /// Changes something with the right to manage.
+    pub async fn write<T: Send + 'static>(
+        self,
+        work: impl FnOnce(&Engine, &Management) -> Result<T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.run(Kind::Write, work).await
+    }
+
+    async fn run<T: Send + 'static>(
+        self,
+        kind: Kind,
+        work: impl FnOnce(&Engine, &Management) -> Result<T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let (app, share) = (self.app.clone(), self.share);
+        let work = move || {
+            let engine = &self.app.engine;
+            work(engine, &engine.gate().manage(&self.principal, &self.request)?)
+        };
+        Ok(app.pool.run(share, kind, app.deadline, work).await?)
     }
 }
 
