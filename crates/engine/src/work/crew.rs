@@ -72,8 +72,11 @@ impl Crew {
         self.take_in(rung);
         self.look()?;
         let mut attempts = 0;
-        for _ in 0..self.lock().waiting() {
-            let Some(space) = self.lock().next() else { break };
+        let spaces = self.lock().waiting();
+        for _ in 0..spaces {
+            // Given back before the work begins, which takes its own turn with it.
+            let next = self.lock().next();
+            let Some(space) = next else { break };
             attempts += usize::from(self.take_turn(space) == Turn::Worked);
         }
         Ok(attempts)
