@@ -4,6 +4,7 @@
 //! that point no signature, no statement and no cache key carries a user.
 
 pub mod archive;
+mod awaited;
 mod bell;
 mod clusters;
 mod content;
