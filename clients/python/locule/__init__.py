@@ -18,7 +18,7 @@ from .errors import (
     NotFoundError,
     TemporaryError,
 )
-from .local import Locule
+from .local import LocalSpace, Locule
 from .memory import AsyncMemory, Memory
 from .records import Event, MemoryRecord, Page, Receipt, Results, Usage
 from .space import Space
@@ -38,6 +38,7 @@ __all__ = [
     "ForkedError",
     "InvalidError",
     "LimitError",
+    "LocalSpace",
     "Locule",
     "LoculeError",
     "Memory",

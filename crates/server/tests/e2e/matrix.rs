@@ -37,6 +37,10 @@ const TABLE: &str = "
     DELETE /api/{user_id}/relationships/{id}          401    401     403      403    204   204     204     422   403    403
     GET    /api/{user_id}/runs                        401    401     403      200    200   200     200     422   403    403
     DELETE /api/{user_id}/runs/{id}                   401    401     403      403    200   200     200     422   403    403
+    GET    /api/{user_id}/memories/{id}/feedback      401    401     403      200    200   200     200     422   403    403
+    PUT    /api/{user_id}/memories/{id}/feedback      401    401     403      403    200   200     200     422   403    403
+    GET    /api/{user_id}/settings                    401    401     403      200    200   200     200     422   403    403
+    PATCH  /api/{user_id}/settings                    401    401     403      403    200   200     200     422   403    403
     GET    /api/{user_id}/jobs                        401    401     403      200    200   200     200     422   403    403
     GET    /api/{user_id}/jobs/{id}                   401    401     403      404    404   404     404     422   403    403
     DELETE /api/{user_id}/jobs/{id}                   401    401     403      403    404   404     404     422   403    403
@@ -44,6 +48,13 @@ const TABLE: &str = "
     GET    /api/{user_id}/usage                       401    401     403      200    200   200     200     422   403    403
     GET    /api/{user_id}/export                      401    401     403      403    200   200     200     422   403    403
     DELETE /api/{user_id}                             401    401     403      403    200   200     200     422   403    403
+    GET    /project                                    401    401     403      403    403   200       403     200   403    403
+    PATCH  /project                                    401    401     403      403    403   200       403     200   403    403
+    GET    /project/webhooks                           401    401     403      403    403   200       403     200   403    403
+    POST   /project/webhooks                           401    401     403      403    403   201       403     201   403    403
+    GET    /project/webhooks/{id}                      401    401     403      403    403   404       403     404   403    403
+    PATCH  /project/webhooks/{id}                      401    401     403      403    403   404       403     404   403    403
+    DELETE /project/webhooks/{id}                      401    401     403      403    403   404       403     404   403    403
     GET    /healthz                                   200    200     200      200    200   200     200     200   200    200
     GET    /readyz                                    200    200     200      200    200   200     200     200   200    200
     GET    /openapi.json                              200    200     200      200    200   200     200     200   200    200
@@ -107,6 +118,11 @@ fn body(method: &str, route: &str, alice: &str, memories: &[Value; 2]) -> Option
         ("POST", "/api/{user_id}/memories/search") => serde_json::json!({"embedding": embedding}),
         ("POST", "/api/{user_id}/relationships") => serde_json::json!({"source_memory_id": memories[1]["id"],
             "target_memory_id": memories[0]["id"], "relationship_type": "new"}),
+        ("PATCH", "/api/{user_id}/settings" | "/project") => serde_json::json!({"custom_instructions": "of the test"}),
+        ("PATCH", "/project/webhooks/{id}") => serde_json::json!({"name": "changed"}),
+        ("POST", "/project/webhooks") => serde_json::json!({"name": "hook", "url": "https://example.com/hook",
+            "event_types": ["memory_categorize"]}),
+        ("PUT", "/api/{user_id}/memories/{id}/feedback") => serde_json::json!({"feedback": "POSITIVE"}),
         ("PATCH", _) => serde_json::json!({"metadata": {"changed": true}}),
         ("POST", "/operator/users") => serde_json::json!({"user_id": alice}),
         _ => return None,

@@ -6,6 +6,7 @@ mod history;
 pub mod home;
 mod keys;
 mod known;
+mod leads;
 mod moves;
 pub mod postgres;
 mod projects;
@@ -30,6 +31,7 @@ use sha2::Sha256;
 
 pub use audit::SystemRecord;
 pub use erase::Closed;
+pub(crate) use leads::strange;
 pub(crate) use moves::Rest;
 pub use moves::{Leaving, Record};
 pub use projects::Application;
@@ -241,10 +243,7 @@ impl locule_core::directory::Directory for Directory {
     }
 
     fn tagged(&self, tag: Tag) -> Result<Vec<Identity>> {
-        self.read(|tx| {
-            let sql = "SELECT issuer, subject FROM spaces WHERE tag = $1 ORDER BY issuer, subject";
-            tx.all(sql, &[Value::Integer(tag.0.into())], users::identity)
-        })
+        self.find_tagged(tag)
     }
 
     fn known(&self, issuer: &Issuer, is_asked_for: &(dyn Fn(&Subject) -> bool + Send + Sync)) -> Result<Vec<Known>> {
