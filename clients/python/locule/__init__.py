@@ -18,10 +18,11 @@ from .errors import (
     NotFoundError,
     TemporaryError,
 )
-from .local import Locule
+from .local import LocalSpace, Locule
 from .memory import AsyncMemory, Memory
 from .records import Event, MemoryRecord, Page, Receipt, Results, Usage
 from .space import Space
+from .syntha import ContextMesh, ToolHandler
 
 __all__ = [
     "AsyncClient",
@@ -31,11 +32,13 @@ __all__ = [
     "Client",
     "ClosedError",
     "ConflictError",
+    "ContextMesh",
     "Event",
     "FaultError",
     "ForkedError",
     "InvalidError",
     "LimitError",
+    "LocalSpace",
     "Locule",
     "LoculeError",
     "Memory",
@@ -47,5 +50,6 @@ __all__ = [
     "Results",
     "Space",
     "TemporaryError",
+    "ToolHandler",
     "Usage",
 ]

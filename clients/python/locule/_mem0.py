@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any, List, Mapping
+from typing import Any, List, Mapping, Optional, Tuple
 from urllib.parse import quote
 
 from .errors import InvalidError
@@ -17,8 +17,11 @@ _log = logging.getLogger("locule")
 #: Dimensions of OpenAI's models, for configurations that do not say.
 _DIMENSIONS = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072, "text-embedding-ada-002": 1536}
 
+#: Providers that are asked as OpenAI is.
+_COMPATIBLE = ("openai", "lmstudio", "together", "ollama")
+
 #: Sections that have nothing to do here: what they set up is not used.
-_UNUSED = ("llm", "graph_store", "reranker", "history_db_path", "custom_fact_extraction_prompt", "custom_instructions",
+_UNUSED = ("graph_store", "reranker", "history_db_path", "custom_fact_extraction_prompt", "custom_instructions",
            "custom_update_memory_prompt")  # fmt: skip
 
 
@@ -26,7 +29,7 @@ def placed(config: Mapping[str, Any]) -> Json:
     """The keywords of :class:`Locule` for a configuration."""
     if not isinstance(config, Mapping):
         raise InvalidError("The configuration is a dictionary.", code="invalid")
-    unknown = set(config) - {*_UNUSED, "vector_store", "embedder", "version", "locule"}
+    unknown = set(config) - {*_UNUSED, "vector_store", "embedder", "llm", "version", "locule"}
     if unknown:
         raise InvalidError(f"The configuration has sections that are not known: {sorted(unknown)}.", code="invalid")
     unused = [name for name in _UNUSED if name in config]
@@ -35,6 +38,7 @@ def placed(config: Mapping[str, Any]) -> Json:
     setup: Json = {}
     setup.update(_store(config.get("vector_store") or {}))
     setup.update(_embedder(config.get("embedder") or {}))
+    setup.update(_llm(config.get("llm") or {}))
     setup.update(config.get("locule") or {})
     return setup
 
@@ -72,7 +76,7 @@ def _embedder(section: Mapping[str, Any]) -> Json:
     provider, config = section.get("provider"), dict(section.get("config") or {})
     if provider is None or provider in ("locule", "huggingface", "fastembed"):
         return {}
-    if provider not in ("openai", "lmstudio", "together", "ollama"):
+    if provider not in _COMPATIBLE:
         raise InvalidError(
             f"The embedder `{provider}` is not known: leave it out for the built-in model, or give an OpenAI-compatible one.",
             code="invalid",
@@ -81,10 +85,27 @@ def _embedder(section: Mapping[str, Any]) -> Json:
     dimension = config.get("embedding_dims") or _DIMENSIONS.get(model)
     if dimension is None:
         raise InvalidError(f"Say how many numbers the vectors of `{model}` have: `embedding_dims`.", code="invalid")
-    url = config.get(f"{provider}_base_url") or os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
-    if provider == "ollama" and not url.rstrip("/").endswith("/v1"):
-        url = url.rstrip("/") + "/v1"
-    key = config.get("api_key") or os.environ.get("OPENAI_API_KEY")
+    url, key = _endpoint(provider, config)
     if provider == "openai" and not key:
         raise InvalidError("The embedder `openai` needs a key: `api_key`, or OPENAI_API_KEY.", code="invalid")
     return {"embedding": {"url": url, "model": model, "dimension": dimension, "key": key}}
+
+
+def _llm(section: Mapping[str, Any]) -> Json:
+    """The model that finds out what is worth remembering. One that cannot be asked is told, and not asked."""
+    provider, config = section.get("provider"), dict(section.get("config") or {})
+    if provider is None:
+        return {}
+    url, key = _endpoint(provider, config)
+    if provider not in _COMPATIBLE or not config.get("model") or (provider == "openai" and not key):
+        _log.warning("the model `%s` is not used: it needs a `model` and a key; memories are kept word for word", provider)
+        return {}
+    return {"chat": {"url": url, "model": config["model"], "key": key}}
+
+
+def _endpoint(provider: str, config: Mapping[str, Any]) -> Tuple[str, Optional[str]]:
+    """Where an OpenAI-compatible provider is asked, and with which key."""
+    url = config.get(f"{provider}_base_url") or os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
+    if provider == "ollama" and not url.rstrip("/").endswith("/v1"):
+        url = url.rstrip("/") + "/v1"
+    return url, config.get("api_key") or os.environ.get("OPENAI_API_KEY")

@@ -4,17 +4,77 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from types import TracebackType
-from typing import Any, Dict, List, Mapping, Optional, Type, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Type, Union, cast
 
 from . import _native
 from .errors import InvalidError
 from .records import Json, encode
 from .space import Space, text_id
 
-__all__ = ["Locule"]
+__all__ = ["LocalSpace", "Locule"]
+
+#: How long to wait before looking again whether a model is done: little at first, and never much.
+_LOOK_S, _LOOK_MAX_S = 0.02, 0.25
 
 _POSTGRES = ("postgres://", "postgresql://")
+
+
+class LocalSpace(Space):
+    """A space in this process."""
+
+    __slots__ = ()
+
+    def remember(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        agent_id: Optional[str] = None,
+        run_id: Optional[str] = None,
+        app_id: Optional[str] = None,
+        metadata: Optional[Mapping[str, Any]] = None,
+        expiration: Optional[str] = None,
+        instructions: Optional[str] = None,
+        procedural: bool = False,
+        wait_s: float = 60.0,
+    ) -> Json:
+        """Have the model of ``chat`` find out what of a conversation is worth remembering; without one it is kept word for
+        word. ``messages`` are ``{"role": "user" or "assistant", "content": …}``.
+
+        The conversation is durable before the model is asked, and ``wait_s`` is how long this waits for it. The answer has
+        ``inferred``, ``status`` (``succeeded``, ``pending``, ``running`` or ``failed``), ``job`` (for :meth:`remembered`),
+        ``error``, and in ``found`` what came of it: ``id``, ``memory``, ``existing``.
+        """
+        conversation: Json = {
+            "messages": [dict(message) for message in messages],
+            "agent_id": agent_id,
+            "run_id": run_id,
+            "app_id": app_id,
+            "metadata": dict(metadata or {}),
+            "expiration": expiration,
+            "instructions": {"custom": instructions},
+            "procedural": procedural,
+        }
+        told = json.loads(self._native.remember(encode(conversation), self._named))
+        if "added" in told:
+            found = [{name: memory[name] for name in ("id", "memory", "existing")} for memory in told["added"]]
+            return {"inferred": False, "job": None, "status": "succeeded", "error": None, "found": found}
+        return self.remembered(told["job"], wait_s=wait_s)
+
+    def remembered(self, job: str, *, wait_s: float = 0.0) -> Json:
+        """What has become of a conversation; ``wait_s`` is how long to wait until that is over."""
+        end, pause = time.monotonic() + wait_s, _LOOK_S
+        while True:
+            told: Json = json.loads(self._native.job(text_id("job", job), self._named))
+            if told["status"] in ("succeeded", "failed") or time.monotonic() + pause > end:
+                return {"inferred": True, **told}
+            time.sleep(pause)
+            pause = min(2 * pause, _LOOK_MAX_S)
+
+    @property
+    def _native(self) -> _native.Space:
+        return cast(_native.Space, self._backend)
 
 
 class Locule:
@@ -45,6 +105,7 @@ class Locule:
         bytes_max: Optional[int] = None,
         provision: bool = True,
         embedding: Union[str, int, Mapping[str, Any], None] = None,
+        chat: Optional[Mapping[str, Any]] = None,
         jwt_secret: Union[str, List[str], None] = None,
         tokens: Optional[Mapping[str, Any]] = None,
         postgres: Optional[Mapping[str, Any]] = None,
@@ -54,7 +115,8 @@ class Locule:
         or ``database``, and with ``set_up`` the URL's user makes the roles and tables, and nothing else runs as them.
 
         ``embedding`` makes vectors: ``"local"`` (the built-in model), a number (callers bring vectors of that dimension), or
-        an OpenAI-compatible endpoint, ``{"url": …, "model": …, "dimension": …, "key": …}``. ``jwt_secret`` verifies users'
+        an OpenAI-compatible endpoint, ``{"url": …, "model": …, "dimension": …, "key": …}``. ``chat`` is the model that
+        :meth:`LocalSpace.remember` asks, ``{"url": …, "model": …, "key": …}``, likewise OpenAI-compatible. ``jwt_secret`` verifies users'
         tokens (HS256); ``tokens`` says more: ``key_set_url``, ``issuer``, ``audiences``. Without either, tokens are those that
         :meth:`mint_token` or ``locule token`` made here. ``durability`` is what an acknowledged write survives: ``full`` a
         power cut, ``normal`` the end of the process.
@@ -67,6 +129,7 @@ class Locule:
             "bytes_max": bytes_max,
             "provision": provision,
             "embedding": _embedding(embedding),
+            "chat": None if chat is None else dict(chat),
             "tokens": _tokens(jwt_secret, tokens),
         }
         place = os.fspath(data)
@@ -77,25 +140,25 @@ class Locule:
             setup["data"] = place
         self._native = _native.Installation(encode(setup))
 
-    def user(self, user_id: str) -> Space:
+    def user(self, user_id: str) -> LocalSpace:
         """The space of this user, on the word of this program. It comes into being with its first write."""
-        return Space(self._native.user(text_id("user_id", user_id)))
+        return LocalSpace(self._native.user(text_id("user_id", user_id)))
 
-    def as_user(self, token: str, *, user_id: Optional[str] = None) -> Space:
+    def as_user(self, token: str, *, user_id: Optional[str] = None) -> LocalSpace:
         """The space that a user's token or key opens, and no other: naming another user raises ``PermissionError``.
 
         The credential is verified now and in every call, so that one that expires opens nothing from then on. ``user_id`` is
         for a service's key, which says whom it acts for; beside a user's own token it must be that user.
         """
         credential = text_id("token", token)
-        bound = Space(self._native.bearer(credential, None))
+        bound = LocalSpace(self._native.bearer(credential, None))
         if user_id is None:
             bound.user_id  # noqa: B018  (a service's key is asked whom it acts for)
             return bound
         named = text_id("user_id", user_id)
         chosen = self._native.bearer(credential, named)
         chosen.confirm([named])
-        return Space(chosen)
+        return LocalSpace(chosen)
 
     def mint_token(self, user_id: str, *, ttl_s: int = 3600) -> str:
         """A token for a user, signed by this installation."""

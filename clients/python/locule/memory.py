@@ -11,12 +11,11 @@ import logging
 from datetime import date
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
-from .errors import InvalidError, NotAllowedError, NotFoundError
+from .errors import InvalidError, NotAllowedError, NotFoundError, TemporaryError
 from ._filters import split
-from .local import Locule
+from .local import LocalSpace, Locule
 from ._mem0 import placed
 from .records import Json, MemoryRecord, Results
-from .space import Space
 
 __all__ = ["Memory", "AsyncMemory"]
 
@@ -35,8 +34,11 @@ class Memory:
     ``user_id`` may be left out, and naming anybody else raises ``PermissionError``.
     """
 
-    def __init__(self, config: Optional[Mapping[str, Any]] = None, *, token: Optional[str] = None, **setup: Any) -> None:
-        """``config`` is what mem0 takes; ``setup`` is what :class:`Locule` takes, or ``locule=`` one that is open already."""
+    def __init__(
+        self, config: Optional[Mapping[str, Any]] = None, *, token: Optional[str] = None, patience_s: float = 60.0, **setup: Any
+    ) -> None:
+        """``config`` is what mem0 takes; ``setup`` is what :class:`Locule` takes, or ``locule=`` one that is open already.
+        ``patience_s`` is how long :meth:`add` waits for a model."""
         opened = setup.pop("locule", None)
         if opened is None:
             # Where the data is comes from one place: what is said here, or else what the configuration says.
@@ -46,6 +48,7 @@ class Memory:
         else:
             self._app, self._owns = opened, False
         self._bound = self._app.as_user(token) if token is not None else None
+        self._patience_s = patience_s
         self._said_so = False
 
     @classmethod
@@ -67,10 +70,11 @@ class Memory:
         memory_type: Optional[str] = None,
         prompt: Optional[str] = None,
     ) -> Json:
-        """Keep what was said, each message a memory, word for word. Without a model that draws conclusions ``infer`` changes
-        nothing, and the answer says so: ``inferred`` is false."""
+        """Remember what was said. With ``infer`` the configured model finds out what is worth it, and this waits for it
+        (``patience_s``); without a model, or without ``infer``, each message is kept word for word, and the answer says so:
+        ``inferred`` is false."""
         space = self._space(user_id)
-        texts = _texts(messages)
+        turns = _turns(messages)
         fields: Json = {
             "agent_id": agent_id,
             "run_id": run_id,
@@ -78,15 +82,25 @@ class Memory:
             "metadata": None if metadata is None else dict(metadata),
             "expiration": _end_of(expiration_date),
         }
-        if infer and not self._said_so:
+        if not turns:
+            return {"results": [], "inferred": False}
+        if not infer:
+            added = space.add([turn["content"] for turn in turns], **fields)
+            return {"results": [_event(memory) for memory in added], "inferred": False}
+        procedural = memory_type == "procedural_memory"
+        told = space.remember(turns, **fields, instructions=prompt, procedural=procedural, wait_s=self._patience_s)
+        if not told["inferred"] and not self._said_so:
             self._said_so = True
             _log.info("no model draws conclusions here: memories are kept word for word")
-        added = space.add(texts, **fields) if texts else []
-        results = [
-            {"id": memory["id"], "memory": memory["memory"], "event": "NOOP" if memory["existing"] else "ADD"}
-            for memory in added
-        ]
-        return {"results": results, "inferred": False}
+        if told["status"] == "failed":
+            raise TemporaryError(
+                f"The model came to nothing: {told['error']} What was said is kept, as job {told['job']}.",
+                code="provider_unavailable",
+            )
+        answer: Json = {"results": [_event(memory) for memory in told["found"]], "inferred": told["inferred"]}
+        if told["status"] != "succeeded":
+            answer.update(status="PENDING", event_id=told["job"])
+        return answer
 
     def search(
         self,
@@ -105,8 +119,9 @@ class Memory:
         """What fits best, best first. The answer is a list, and ``answer["results"]`` is the same list."""
         space, wanted = self._among(user_id, filters, agent_id, run_id, app_id)
         count = top_k if top_k is not None else limit if limit is not None else _HITS
-        found = space.search(query, limit=count, threshold=threshold, filters=wanted)
-        return self._shown(space, found)
+        # As with mem0, the threshold is for the meaning alone, and zero cuts nothing off.
+        asked: Json = {"query": query, "limit": count, "filters": wanted, "cosine_min": threshold or None}
+        return self._shown(space, space._found(asked))
 
     def get_all(
         self,
@@ -205,7 +220,7 @@ class Memory:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _space(self, user_id: Union[str, int, None]) -> Space:
+    def _space(self, user_id: Union[str, int, None]) -> LocalSpace:
         """Whose space a call is about. A user who is not named is nobody: never everybody."""
         if self._bound is not None:
             return self._bound if user_id is None else self._bound.user(_user(user_id))
@@ -220,7 +235,7 @@ class Memory:
         agent_id: Optional[str],
         run_id: Optional[str],
         app_id: Optional[str],
-    ) -> Tuple[Space, Optional[Json]]:
+    ) -> Tuple[LocalSpace, Optional[Json]]:
         """A call's space, and which of its memories are meant."""
         named, condition = split(filters or {})
         whose = [user_id] if user_id is not None else []
@@ -236,8 +251,8 @@ class Memory:
         return space, {"AND": every} if every else None
 
     def _find(
-        self, memory_id: str, user_id: Union[str, int, None], ask: Callable[[Space], Any]
-    ) -> Tuple[Space, Any]:
+        self, memory_id: str, user_id: Union[str, int, None], ask: Callable[[LocalSpace], Any]
+    ) -> Tuple[LocalSpace, Any]:
         """Asks for a memory by its id alone: the id leads its host to the few whose it may be."""
         if self._bound is not None or user_id is not None:
             space = self._space(user_id)
@@ -250,7 +265,7 @@ class Memory:
                 continue
         raise NotFoundError("There is nothing with this id.", code="not_found")
 
-    def _shown(self, space: Space, memories: List[MemoryRecord]) -> Results[Json]:
+    def _shown(self, space: LocalSpace, memories: List[MemoryRecord]) -> Results[Json]:
         owner = space.user_id
         return Results(_shown(owner, memory) for memory in memories)
 
@@ -313,24 +328,28 @@ def _user(user_id: object) -> str:
     return user_id
 
 
-def _texts(messages: Messages) -> List[str]:
+def _turns(messages: Messages) -> List[Dict[str, str]]:
     """What users and assistants said, in their words; what the system said, and what is no text, is not remembered."""
     if isinstance(messages, (str, Mapping)):
         messages = [messages]
-    texts = []
+    turns = []
     for message in messages:
         if isinstance(message, str):
-            content: Any = message
-        elif isinstance(message, Mapping):
-            content = message.get("content") if message.get("role", "user") in ("user", "assistant") else None
-        else:
+            message = {"content": message}
+        if not isinstance(message, Mapping):
             raise InvalidError('A message is a text, or {"role": "user", "content": "…"}.', code="invalid")
+        role, content, name = message.get("role", "user"), message.get("content"), message.get("name")
         if isinstance(content, Sequence) and not isinstance(content, str):
             parts = [part for part in content if isinstance(part, Mapping) and part.get("type") == "text"]
             content = "\n".join(str(part.get("text", "")) for part in parts)
-        if isinstance(content, str) and content.strip():
-            texts.append(content)
-    return texts
+        if role in ("user", "assistant") and isinstance(content, str) and content.strip():
+            turns.append({"role": role, "content": content, **({"name": name} if isinstance(name, str) else {})})
+    return turns
+
+
+def _event(memory: Mapping[str, Any]) -> Json:
+    """What became of a memory."""
+    return {"id": memory["id"], "memory": memory["memory"], "event": "NOOP" if memory["existing"] else "ADD"}
 
 
 def _end_of(day: Union[str, date, None]) -> Optional[str]:
@@ -339,7 +358,7 @@ def _end_of(day: Union[str, date, None]) -> Optional[str]:
         return None
     try:
         last = day if isinstance(day, date) else date.fromisoformat(day)
-        return date.fromordinal(last.toordinal() + 1).isoformat()
+        return f"{date.fromordinal(last.toordinal() + 1).isoformat()}T00:00:00Z"
     except (TypeError, ValueError) as error:
         raise InvalidError("`expiration_date` is a date, such as 2026-12-31.", code="invalid") from error
 

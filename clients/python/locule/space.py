@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from typing import Any, BinaryIO, Dict, Iterator, List, Mapping, Optional, Protocol, Sequence, Union, cast, overload
+from typing import (
+    Any,
+    BinaryIO,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Protocol,
+    Sequence,
+    TypeVar,
+    Union,
+    cast,
+    overload,
+)
 
 from .errors import InvalidError
 from .records import Event, Json, MemoryRecord, Page, Receipt, Results, Usage, encode
@@ -16,6 +31,9 @@ NewMemory = Union[str, Mapping[str, Any]]
 
 #: How many memories one page brings when everything is asked for.
 _PAGE = 1000
+
+
+Own = TypeVar("Own", bound="Space")
 
 
 class Backend(Protocol):
@@ -54,11 +72,13 @@ class Space:
         """Whose space it is."""
         return self._backend.user_id()
 
-    def user(self, user_id: str) -> "Space":
+    def user(self: Own, user_id: str) -> Own:
         """This space again, for code that names its user each time. Anybody but its owner is a ``PermissionError``."""
         named = [text_id("user_id", user_id)]
         self._backend.confirm(named)
-        return Space(self._backend, named)
+        again = copy.copy(self)
+        again._named = named
+        return again
 
     # A text is a sequence of texts to a type checker, and one memory here.
     @overload
@@ -119,6 +139,9 @@ class Space:
             asked["embedding"] = [float(number) for number in embedding]
         if filters is not None:
             asked["filters"] = dict(filters)
+        return self._found(asked)
+
+    def _found(self, asked: Json) -> Results[MemoryRecord]:
         return Results(json.loads(self._backend.search(encode(asked), self._named)))
 
     def page(

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Iterator, List
 
 import pytest
 
@@ -135,6 +139,65 @@ def test_the_loop_goes_on(app: Locule) -> None:
             assert (await memory.search("fact 3", user_id="alice", limit=1))[0]["user_id"] == "alice"
 
     asyncio.run(story())
+
+
+class Model(BaseHTTPRequestHandler):
+    """A chat model that says what it is told to say."""
+
+    says: List[object] = []
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        assert self.path == "/v1/chat/completions" and asked["model"] == "scripted"
+        said = Model.says.pop(0) if Model.says else 500
+        body = json.dumps({"choices": [{"message": {"role": "assistant", "content": said}}]}).encode()
+        self.send_response(said if isinstance(said, int) else 200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def model() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Model)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_model_finds_out_what_is_worth_remembering(tmp_path: Path, model: str) -> None:
+    llm = {"provider": "openai", "config": {"model": "scripted", "api_key": "k", "openai_base_url": model}}
+    config = {"llm": llm, "vector_store": {"provider": "locule", "config": {"path": str(tmp_path / "data")}}}
+    with Memory.from_config(config) as memory:
+        Model.says = ['{"facts": [{"text": "Alice is vegetarian"}, {"text": "Alice lives in Rome"}]}']
+        answer = memory.add([{"role": "user", "content": "I don't eat meat, and I moved to Rome"}], user_id="alice")
+        assert answer["inferred"] is True and [each["event"] for each in answer["results"]] == ["ADD", "ADD"]
+        assert {each["memory"] for each in memory.get_all(user_id="alice")} == {"Alice is vegetarian", "Alice lives in Rome"}
+        assert memory.get_all(user_id="bob") == [] and not Model.says
+        assert memory.add("Word for word", user_id="bob", infer=False)["inferred"] is False
+        mine = memory._app.user("alice")
+        Model.says = ['{"facts": []}']
+        told = mine.remember([{"role": "user", "content": "hm"}])
+        assert (told["status"], told["found"]) == ("succeeded", [])
+        assert mine.remembered(told["job"])["status"] == "succeeded"
+        with pytest.raises(locule.NotFoundError):
+            memory._app.user("bob").remembered(told["job"])
+
+
+def test_a_model_that_fails_is_told_and_what_was_said_is_kept(tmp_path: Path, model: str) -> None:
+    with Locule(tmp_path / "data", chat={"url": model, "model": "scripted", "attempts": 1}) as app:
+        memory = Memory(locule=app)
+        Model.says = [400]
+        with pytest.raises(locule.TemporaryError, match="kept, as job"):
+            memory.add("I don't eat meat", user_id="alice")
+        assert memory.get_all(user_id="alice") == []
 
 
 def test_a_program_for_mem0_runs_with_another_import(tmp_path: Path) -> None:

@@ -273,6 +273,11 @@ impl Engine {
             };
             ready.push((self.restored(exported, tag)?, row));
         }
+        if let Some(chamber) = scope.space() {
+            // A service that has nothing but an id finds those too that were made elsewhere.
+            let strange = ready.iter().map(|(memory, _)| memory.id.tag()).filter(|theirs| *theirs != tag);
+            self.store.directory.lead(chamber.id, strange.collect())?;
+        }
         let space = self.store.spaces.open(scope);
         let mut writer = space.write()?;
         let mut imported = 0;

@@ -34,6 +34,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod announce;
 mod backup;
 mod config;
 mod erase;
@@ -47,6 +48,8 @@ pub mod model;
 mod moving;
 mod projects;
 mod relationships;
+mod remember;
+mod runners;
 mod runs;
 mod search;
 mod sweep;
@@ -93,25 +96,23 @@ pub use locule_store::postgres::catalogue::{Finding, Level};
 pub use locule_store::postgres::trial::{Line, Outcome};
 pub use locule_store::postgres::{self, Report as MigrationReport};
 pub use locule_store::{
-    Cluster, Clusters, Durability, Keeping, Postgres, PostgresLayout, Quota, Writer, audit_report, bypass_rls, denials,
+    Cluster, Clusters, Durability, Keeping, Migration, Postgres, PostgresLayout, Quota, Writer, audit_report,
+    bypass_rls, denials,
 };
 pub use moving::Mover;
+pub use remember::{Found, Remembered, Told};
 pub use usage::Usage;
 
 use locule_core::auth::Authenticator;
 use locule_store::Store;
 use model::Embedder;
 use model::chat::Chat;
+use webhook::Courier;
 
 /// Sets up the PostgreSQL of an installation, or brings it up to date. `admin` is the address of somebody who may; nothing
-/// else runs as them. `model` says whose vectors the tables of an older product hold, if these are to be taken over.
-pub fn migrate(config: &Config, admin: &postgres::Address, model: Option<String>) -> Result<MigrationReport> {
-    locule_store::migrate(&config.store_options(), admin, model, &Sources::system())
-}
-
-/// Sets up a cluster that keeps spaces beside the PostgreSQL with the directory, or brings it up to date.
-pub fn migrate_cluster(config: &Config, cluster: &str, admin: &postgres::Address) -> Result<MigrationReport> {
-    locule_store::migrate_cluster(&config.store_options(), cluster, admin, &Sources::system())
+/// else runs as them. `migration` says which PostgreSQL of several, and what else is to be done.
+pub fn migrate(config: &Config, admin: &postgres::Address, migration: &Migration) -> Result<MigrationReport> {
+    locule_store::migrate(&config.store_options(), admin, migration, &Sources::system())
 }
 
 /// What holds users apart in an installation's PostgreSQL, tried out with people who do not exist and in a transaction that is
@@ -133,6 +134,7 @@ pub struct Engine {
     issuing: access::Issuer,
     embedder: Arc<dyn Embedder>,
     chat: Option<Chat>,
+    courier: Courier,
     sources: Sources,
 }
 
@@ -158,6 +160,7 @@ impl Engine {
             issuing,
             embedder,
             chat,
+            courier: Courier::new(config.webhooks.clone()),
             sources,
         })
     }
@@ -185,6 +188,11 @@ impl Engine {
     /// The model that one talks to, if one is configured.
     pub fn chat(&self) -> Option<&Chat> {
         self.chat.as_ref()
+    }
+
+    /// What sends to webhooks.
+    pub(crate) fn courier(&self) -> &Courier {
+        &self.courier
     }
 
     /// What the log calls a user: always the same, and nothing to who has not our key.

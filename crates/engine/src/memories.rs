@@ -21,9 +21,11 @@ impl Engine {
         memories.iter().try_for_each(NewMemory::check)?;
         // Embedding takes milliseconds: nobody's space is held meanwhile.
         let ready = self.ready(memories)?;
+        let listeners = self.listeners(&scope)?;
         let space = self.store.spaces.open(scope);
         let mut writer = space.write()?;
         let added = writer.add(self.embedder().model(), ready)?;
+        listeners.added(&mut writer, &added)?;
         writer.commit()?;
         Ok(added)
     }
@@ -52,26 +54,33 @@ impl Engine {
     pub fn update(&self, scope: Scope<Write>, id: MemoryId, change: &Change) -> Result<Memory> {
         change.check()?;
         let row = self.row_of(change)?;
+        let listeners = self.listeners(&scope)?;
         let space = self.store.spaces.open(scope);
         let mut writer = space.write()?;
         let memory = writer.update(self.embedder().model(), id, change, row)?;
+        listeners.changed(&mut writer, std::iter::once((id, change)))?;
         writer.commit()?;
         Ok(memory)
     }
 
     /// Deletes a memory, and its texts from its history.
     pub fn delete(&self, scope: Scope<Write>, id: MemoryId) -> Result<()> {
+        let listeners = self.listeners(&scope)?;
         let space = self.store.spaces.open(scope);
         let mut writer = space.write()?;
         writer.delete(id)?;
+        listeners.deleted(&mut writer, std::iter::once(id))?;
         writer.commit()
     }
 
     /// Deletes all memories that match, all of them without a filter, in one transaction; says how many.
     pub fn delete_all(&self, scope: Scope<Write>, filter: Option<&Filter>) -> Result<u64> {
+        let listeners = self.listeners(&scope)?;
         let space = self.store.spaces.open(scope);
         let mut writer = space.write()?;
+        let doomed = listeners.doomed(&writer, filter)?;
         let count = writer.delete_all(filter)?;
+        listeners.deleted(&mut writer, doomed.into_iter())?;
         writer.commit()?;
         Ok(count)
     }
@@ -81,6 +90,7 @@ impl Engine {
         limit::BATCH.check(changes.len())?;
         changes.iter().try_for_each(|(_, change)| change.check())?;
         let rows = changes.iter().map(|(_, change)| self.row_of(change)).collect::<Result<Vec<_>>>()?;
+        let listeners = self.listeners(&scope)?;
         let space = self.store.spaces.open(scope);
         let mut writer = space.write()?;
         check_all_here(&writer, changes.iter().map(|(id, _)| *id))?;
@@ -88,6 +98,7 @@ impl Engine {
         for ((id, change), row) in changes.iter().zip(rows) {
             changed.push(writer.update(self.embedder().model(), *id, change, row)?);
         }
+        listeners.changed(&mut writer, changes.iter().map(|(id, change)| (*id, change)))?;
         writer.commit()?;
         Ok(changed)
     }
@@ -96,13 +107,15 @@ impl Engine {
     pub fn delete_many(&self, scope: Scope<Write>, ids: &[MemoryId]) -> Result<()> {
         limit::BATCH.check(ids.len())?;
         let mut ids = ids.to_vec();
+        let listeners = self.listeners(&scope)?;
         let space = self.store.spaces.open(scope);
         let mut writer = space.write()?;
         check_all_here(&writer, ids.iter().copied())?;
         // One that is named twice is deleted once.
         ids.sort_unstable();
         ids.dedup();
-        ids.into_iter().try_for_each(|id| writer.delete(id))?;
+        ids.iter().try_for_each(|id| writer.delete(*id))?;
+        listeners.deleted(&mut writer, ids.into_iter())?;
         writer.commit()
     }
 

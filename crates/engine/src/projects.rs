@@ -10,7 +10,7 @@ use locule_core::settings::Settings;
 use locule_core::{Management, Read, Result, Scope, Write};
 use locule_store::directory::Application;
 
-use crate::Engine;
+use crate::{Engine, webhook};
 
 impl Engine {
     /// What is so of the application whose users are this issuer's: its project and its webhooks. It is answered from memory
@@ -41,11 +41,13 @@ impl Engine {
 
     /// Makes a webhook. The secret that its deliveries are signed with is in what this answers.
     pub fn add_webhook(&self, right: &Management, new: NewWebhook) -> Result<Webhook> {
+        webhook::check(&new.url, self.courier().settings())?;
         self.store.directory.add_webhook(right, new)
     }
 
     /// Changes a webhook. As it is after.
     pub fn change_webhook(&self, right: &Management, id: &WebhookId, change: WebhookChange) -> Result<Webhook> {
+        change.url.as_deref().map_or(Ok(()), |url| webhook::check(url, self.courier().settings()))?;
         self.store.directory.change_webhook(right, id, change)
     }
 

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use locule::work::Workers;
 use locule::{Config, Engine};
 
 use crate::failure::Failure;
@@ -15,7 +16,7 @@ static PROCESS: AtomicU32 = AtomicU32::new(0);
 
 /// An engine that can be closed while others use it: they finish, and nobody begins.
 pub struct Owner {
-    engine: RwLock<Option<Arc<Held>>>,
+    held: RwLock<Option<Arc<Held>>>,
     process: u32,
 }
 
@@ -26,17 +27,16 @@ impl Owner {
         if OPEN.load(Ordering::Acquire) > 0 && PROCESS.load(Ordering::Acquire) != process {
             return Err(Failure::Forked);
         }
-        let engine = Engine::open(config()?)?;
+        let held = Held::open(config()?, process)?;
         PROCESS.store(process, Ordering::Release);
         OPEN.fetch_add(1, Ordering::AcqRel);
-        let held = Arc::new(Held { engine: Some(engine), process });
-        Ok(Owner { engine: RwLock::new(Some(held)), process })
+        Ok(Owner { held: RwLock::new(Some(Arc::new(held))), process })
     }
 
     /// Does `work` with the engine.
     pub fn with<T>(&self, work: impl FnOnce(&Engine) -> Result<T, Failure>) -> Result<T, Failure> {
         self.check_process()?;
-        let held = self.engine.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Failure::Closed)?;
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Failure::Closed)?;
         work(held.engine.as_ref().ok_or(Failure::Closed)?)
     }
 
@@ -45,9 +45,10 @@ impl Owner {
         if self.check_process().is_err() {
             return Ok(());
         }
-        let held = self.engine.write().unwrap_or_else(PoisonError::into_inner).take();
-        match held.as_ref().and_then(|held| held.engine.as_ref()) {
-            Some(engine) => Ok(engine.close()?),
+        let held = self.held.write().unwrap_or_else(PoisonError::into_inner).take();
+        // Whoever is in a call still has it, and the last of them ends it.
+        match held.and_then(Arc::into_inner) {
+            Some(held) => held.end(),
             None => Ok(()),
         }
     }
@@ -58,20 +59,50 @@ impl Owner {
     }
 }
 
-/// An engine, and the process it may be closed in.
+/// An engine, those who do its jobs, and the process they may be closed in.
 struct Held {
     /// `None` when it is being dropped.
-    engine: Option<Engine>,
+    engine: Option<Arc<Engine>>,
+    /// There are some where a model is configured: without one nothing is done behind an answer.
+    workers: Option<Workers>,
     process: u32,
+}
+
+impl Held {
+    fn open(config: Config, process: u32) -> Result<Self, Failure> {
+        let engine = Arc::new(Engine::open(config)?);
+        let workers = engine.chat().is_some().then(|| engine.start_workers());
+        Ok(Held { engine: Some(engine), workers, process })
+    }
+
+    /// Has the workers finish what they are at, and tells the directory the last figures.
+    fn end(mut self) -> Result<(), Failure> {
+        drop(self.workers.take());
+        match &self.engine {
+            Some(engine) => Ok(engine.close()?),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if self.process == std::process::id() {
-            drop(self.engine.take());
+        let (engine, workers) = (self.engine.take(), self.workers.take());
+        let is_waited_for = workers.is_some();
+        if self.process != std::process::id() {
+            std::mem::forget((engine, workers));
+            return;
+        }
+        let end = move || {
+            drop(workers);
+            drop(engine);
             OPEN.fetch_sub(1, Ordering::AcqRel);
+        };
+        // Python drops it where it stands, with the interpreter's lock: nobody is to wait there for a model.
+        if is_waited_for {
+            std::thread::spawn(end);
         } else {
-            std::mem::forget(self.engine.take());
+            end();
         }
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use locule::id::Issuer;
 use locule::postgres::{Address, Pooler, Prefix};
 use locule::{
-    Config, Durability, Embedding, Endpoint, Error, Issuing, Keeping, KeySet, Postgres, PostgresLayout, Provision,
-    Result,
+    ChatEndpoint, Config, Durability, Embedding, Endpoint, Error, Issuing, Keeping, KeySet, Postgres, PostgresLayout,
+    Provision, Result,
 };
 use serde::Deserialize;
 
@@ -26,6 +26,7 @@ pub struct Setup {
     #[serde(default = "yes")]
     provision: bool,
     embedding: Option<EmbeddingIn>,
+    chat: Option<ChatIn>,
     tokens: Option<TokensIn>,
     postgres: Option<PostgresIn>,
 }
@@ -60,6 +61,19 @@ enum EmbeddingIn {
         batch: Option<usize>,
         timeout_s: Option<f64>,
     },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChatIn {
+    url: String,
+    model: String,
+    key: Option<String>,
+    #[serde(default)]
+    json_object: bool,
+    attempts: Option<u32>,
+    concurrency: Option<usize>,
+    timeout_s: Option<f64>,
 }
 
 #[derive(Default, Deserialize)]
@@ -122,12 +136,13 @@ impl Setup {
         config.quota.bytes_max = self.bytes_max.unwrap_or(config.quota.bytes_max);
         config.provision = if self.provision { Provision::Auto } else { Provision::Manual };
         config.embedding = self.embedding.map_or(Ok(Embedding::Local), EmbeddingIn::read)?;
+        config.chat = self.chat.map(ChatIn::read).transpose()?;
         config.issuing = self.tokens.unwrap_or_default().read()?;
         if let Some(postgres) = self.postgres {
             let admin = if postgres.set_up { Some(Address::parse(&postgres.url)?) } else { None };
             config.keeping = Keeping::Postgres(postgres.read()?);
             if let Some(admin) = admin {
-                locule::migrate(&config, &admin, None)?;
+                locule::migrate(&config, &admin, &locule::Migration::default())?;
             }
         }
         Ok(config)
@@ -151,10 +166,7 @@ impl EmbeddingIn {
                 timeout_s,
             } => {
                 let usual = Endpoint::new(url, model, dimension);
-                let timeout = timeout_s.map_or(Ok(usual.timeout), |seconds| {
-                    Duration::try_from_secs_f64(seconds)
-                        .map_err(|_| Error::invalid("`timeout_s` is a number of seconds above zero."))
-                })?;
+                let timeout = timeout(timeout_s, usual.timeout)?;
                 Embedding::Endpoint(Endpoint {
                     key,
                     send_dimension,
@@ -167,6 +179,27 @@ impl EmbeddingIn {
             }
         })
     }
+}
+
+impl ChatIn {
+    fn read(self) -> Result<ChatEndpoint> {
+        let usual = ChatEndpoint::new(self.url, self.model);
+        Ok(ChatEndpoint {
+            key: self.key,
+            json_object: self.json_object,
+            timeout: timeout(self.timeout_s, usual.timeout)?,
+            attempts: self.attempts.unwrap_or(usual.attempts),
+            concurrency: self.concurrency.unwrap_or(usual.concurrency),
+            ..usual
+        })
+    }
+}
+
+fn timeout(seconds: Option<f64>, usual: Duration) -> Result<Duration> {
+    seconds.map_or(Ok(usual), |seconds| {
+        Duration::try_from_secs_f64(seconds)
+            .map_err(|_| Error::invalid("`timeout_s` is a number of seconds above zero."))
+    })
 }
 
 impl TokensIn {

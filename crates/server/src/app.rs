@@ -164,6 +164,7 @@ pub fn serve(
         };
         let operator_address = operator_listener.as_ref().map(TcpListener::local_addr).transpose()?;
         ready(listener.local_addr()?, operator_address);
+        let workers = engine.start_workers();
 
         let (stop, stopping) = tokio::sync::watch::channel(());
         let mem0_prefix: Arc<str> = settings.mem0_prefix.into();
@@ -183,6 +184,13 @@ pub fn serve(
             }
         }
         housekeeping.abort();
+        // Who waits for a model waits longer than anybody waits for us: what is left is done by the next server.
+        let (end, ended) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            workers.stop();
+            let _ = end.send(());
+        });
+        let _ = tokio::time::timeout(LAST, ended).await;
         Ok::<_, std::io::Error>(())
     })?;
     drop(runtime);

@@ -12,8 +12,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use http_body_util::{BodyExt, Limited};
 use locule::{
-    Act, Code, Engine, Erasure, Error, Management, Operator, Principal, Read, Request, Result, Scope, Target, Write,
-    limit,
+    Act, Code, Engine, Erasure, Error, Management, Operator, Principal, Read, Request, Result, Role, Scope, Target,
+    Write, limit,
 };
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
@@ -170,7 +170,7 @@ impl<A: Acting> Caller<A> {
     }
 }
 
-/// A service that manages the application it belongs to.
+/// Somebody verified as a service, which manages its application.
 pub struct Managing {
     app: Arc<App>,
     principal: Arc<Principal>,
@@ -187,53 +187,32 @@ impl FromRequestParts<Arc<App>> for Managing {
             Ok(principal) => Arc::new(principal),
             Err(error) => return Err(refuse_stranger(app, error, None, Act::Manage, request).await),
         };
-        Managing::of(app.clone(), principal, request).await
+        let share = app.share(&principal, None);
+        app.check_rate(share)?;
+        let managing = Managing { app: app.clone(), principal, request, share };
+        if managing.principal.role() != Role::Service {
+            // It is refused, on record, before its body is read.
+            managing.again().run(|_, _| Ok(())).await?;
+        }
+        Ok(managing)
     }
 }
 
 impl Managing {
-    /// A principal who may manage, as is found out before a body is read.
-    pub async fn of(app: Arc<App>, principal: Arc<Principal>, request: Request) -> Result<Self, Refusal> {
-        let share = app.share(&principal, None);
-        app.check_rate(share)?;
-        let managing = Managing { app, principal, request, share };
-        let again = Managing {
-            app: managing.app.clone(),
-            principal: managing.principal.clone(),
-            request: managing.request.clone(),
-            share,
-        };
-        again.read(|_, _| Ok(())).await?;
-        Ok(managing)
+    fn again(&self) -> Self {
+        let Managing { app, principal, request, share } = self;
+        Managing { app: app.clone(), principal: principal.clone(), request: request.clone(), share: *share }
     }
 
-    /// Looks at something with the right to manage.
-    pub async fn read<T: Send + 'static>(
+    /// Does something with the right to manage.
+    pub async fn run<T: Send + 'static>(
         self,
         work: impl FnOnce(&Engine, &Management) -> Result<T> + Send + 'static,
     ) -> Result<T, Refusal> {
-        self.run(Kind::Read, work).await
-    }
-
-    /// Changes something with the right to manage.
-    pub async fn write<T: Send + 'static>(
-        self,
-        work: impl FnOnce(&Engine, &Management) -> Result<T> + Send + 'static,
-    ) -> Result<T, Refusal> {
-        self.run(Kind::Write, work).await
-    }
-
-    async fn run<T: Send + 'static>(
-        self,
-        kind: Kind,
-        work: impl FnOnce(&Engine, &Management) -> Result<T> + Send + 'static,
-    ) -> Result<T, Refusal> {
-        let (app, share) = (self.app.clone(), self.share);
-        let work = move || {
-            let engine = &self.app.engine;
-            work(engine, &engine.gate().manage(&self.principal, &self.request)?)
-        };
-        Ok(app.pool.run(share, kind, app.deadline, work).await?)
+        let Managing { app, principal, request, share } = self;
+        let engine = app.engine.clone();
+        let manage = move || work(&engine, &engine.gate().manage(&principal, &request)?);
+        Ok(app.pool.run(share, Kind::Write, app.deadline, manage).await?)
     }
 }
 

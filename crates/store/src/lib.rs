@@ -4,6 +4,7 @@
 //! that point no signature, no statement and no cache key carries a user.
 
 pub mod archive;
+mod awaited;
 mod bell;
 mod clusters;
 mod content;
@@ -216,39 +217,57 @@ fn open_even_retired(options: &Options, sources: Sources) -> Result<Store> {
 
 /// Sets up the PostgreSQL of an installation, with a login that may: its roles, its tables and what guards them. May be
 /// repeated, and then puts right what has been changed since.
-///
-/// `model` says whose vectors the tables of an older product hold, if these are to be taken over.
 pub fn migrate(
     options: &Options,
     privileged: &postgres::Address,
-    model: Option<String>,
+    migration: &Migration,
     sources: &Sources,
 ) -> Result<postgres::Report> {
     let Keeping::Postgres(kept) = &options.keeping else {
         return Err(Error::invalid("This installation keeps its data in files: there is no PostgreSQL to set up."));
     };
     let master = master_key(&Paths::new(options.data.clone()), options, sources)?;
-    let wanted = postgres::Wanted { layout: kept.layout, model };
-    let mut report = postgres::migrate(privileged, &kept.server(&master), &wanted)?;
-    if !report.owners.is_empty() {
+    let cluster = migration.cluster.as_deref().unwrap_or(clusters::MAIN);
+    let server = kept.alone(cluster)?.server(&master);
+    let wanted = postgres::Wanted { layout: kept.layout, model: migration.model.clone(), pgvector: migration.pgvector };
+    let mut report = postgres::migrate(privileged, &server, &wanted)?;
+    if !report.owners.is_empty() && cluster == clusters::MAIN {
         report.strangers = adopt(options, &report.owners, sources)?;
+    }
+    if report.unfilled {
+        fill_vectors(options, kept, cluster, sources)?;
+        if kept.layout == PostgresLayout::Rls {
+            postgres::filled(privileged, &server)?;
+        }
     }
     Ok(report)
 }
 
-/// Sets up a cluster that keeps spaces beside the one with the directory. May be repeated likewise.
-pub fn migrate_cluster(
-    options: &Options,
-    cluster: &str,
-    privileged: &postgres::Address,
-    sources: &Sources,
-) -> Result<postgres::Report> {
-    let Keeping::Postgres(kept) = &options.keeping else {
-        return Err(Error::invalid("This installation keeps its data in files: there are no clusters to set up."));
-    };
-    let master = master_key(&Paths::new(options.data.clone()), options, sources)?;
-    let wanted = postgres::Wanted { layout: kept.layout, model: None };
-    postgres::migrate(privileged, &kept.alone(cluster)?.server(&master), &wanted)
+/// What to do besides, when a PostgreSQL is set up.
+#[derive(Clone, Debug, Default)]
+pub struct Migration {
+    /// Set up this one of several, which keeps spaces beside the one with the directory.
+    pub cluster: Option<String>,
+    /// Whose vectors the tables of an older product hold, if these are to be taken over.
+    pub model: Option<String>,
+    /// Make the extension pgvector where it is not.
+    pub pgvector: bool,
+}
+
+/// Gives the vectors that were written before there was a column of pgvector's type their place in it, space by space, each
+/// some at a time, beside servers that run.
+fn fill_vectors(options: &Options, kept: &Postgres, cluster: &str, sources: &Sources) -> Result<()> {
+    let store = open(&Options { create: false, ..options.clone() }, sources.clone())?;
+    let place = clusters::place(kept.layout, cluster)?;
+    let mut after = None;
+    loop {
+        let some = store.directory.born_after(after)?;
+        let Some((last, _)) = some.last() else { return Ok(()) };
+        after = Some(*last);
+        for (space, _) in some.iter().filter(|(_, kept_at)| *kept_at == place) {
+            store.spaces.fill_vectors(*space, place)?;
+        }
+    }
 }
 
 /// Gives a space to each owner of rows that came with an older product's tables. Gives back the names that nobody can have.

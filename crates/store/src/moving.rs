@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::copy::put::Put;
 use crate::copy::{self, Piece, Tally};
-use crate::directory::{Directory, Leaving, Published};
+use crate::directory::{Directory, Leaving, Published, strange};
 use crate::layout::Layout;
 use crate::tx::Tx;
 use crate::{Keeping, Options, Store, clusters, state, trail};
@@ -198,6 +198,9 @@ impl Mover {
 
         let tx = self.room(leaving, wrote)?;
         let (tally, revision) = copy_all(source, leaving, &*tx, watch)?;
+        if !self.shared {
+            self.to.directory.lead(leaving.space, strange(&*tx, chamber.tag)?)?;
+        }
         tx.commit()?;
         drop(tx);
         watch(Step::Copied);

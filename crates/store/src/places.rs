@@ -13,7 +13,7 @@ pub struct Places {
 }
 
 /// What stands for the usual place where rows are older than the words for places.
-const MAIN: &str = "main";
+pub const MAIN: &str = "main";
 
 impl Places {
     /// These places, of which `usual` is one.

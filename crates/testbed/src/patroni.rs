@@ -224,9 +224,10 @@ impl Drop for Node {
 
 /// The head of an answer to a GET.
 fn ask(port: u16, path: &str) -> Option<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    // A frozen node accepts and says nothing.
-    stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
+    // A frozen node accepts and says nothing; and after some who asked, does not even accept.
+    let patience = Duration::from_secs(1);
+    let mut stream = TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), patience).ok()?;
+    stream.set_read_timeout(Some(patience)).ok()?;
     stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).ok()?;
     let mut head = [0; 64];
     let length = stream.read(&mut head).ok()?;

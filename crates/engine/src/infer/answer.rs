@@ -3,9 +3,8 @@
 //! Models wrap their answers in prose, in code fences and in thoughts, and name things as they please: all of that is taken.
 //! What comes of it is bounded, and what is beyond the bounds is not cut down but refused: half an answer is none.
 
-use serde_json::Value;
-
-use super::Category;
+use locule_core::settings::Category;
+use serde_json::{Map, Value};
 
 /// The most facts that one conversation may yield: more is a model gone astray.
 const FACTS_MAX: usize = 100;
@@ -104,9 +103,12 @@ pub fn summary(answer: &str) -> Result<String, Unusable> {
 }
 
 /// The JSON object of an answer.
-pub fn object(answer: &str) -> Result<Value, Unusable> {
-    let found = documents(answer).find(Value::is_object);
-    found.ok_or_else(|| Unusable("it holds no JSON object".to_owned()))
+pub fn object(answer: &str) -> Result<Map<String, Value>, Unusable> {
+    let mut found = documents(answer).filter_map(|document| match document {
+        Value::Object(fields) => Some(fields),
+        _ => None,
+    });
+    found.next().ok_or_else(|| Unusable("it holds no JSON object".to_owned()))
 }
 
 /// The instructions of an answer.
@@ -212,7 +214,7 @@ mod tests {
 
     #[test]
     fn only_labels_that_exist_are_given() {
-        let there = [Category { name: "Travel".to_owned(), description: String::new() }];
+        let there = [Category { name: "Travel".to_owned(), description: None }];
         let answer = r#"{"facts": [{"text": "a", "categories": ["travel", "TRAVEL", "made up", 7]}, {"text": "b", "categories": "Travel"}]}"#;
         let found = facts(answer, &there).unwrap();
         assert_eq!((&found[0].categories, &found[1].categories), (&vec!["Travel".to_owned()], &Vec::new()));

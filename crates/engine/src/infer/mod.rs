@@ -9,5 +9,5 @@ mod prompt;
 mod task;
 
 pub use answer::{Fact, Guidance, Unusable, facts, guidance, object, summary};
-pub use prompt::{Category, Instructions, Turn, categories, export, extraction, guide, overview, procedure};
+pub use prompt::{Instructions, Turn, categories, export, extraction, guide, overview, procedure};
 pub use task::{Conversation, EXPORTED_MAX, SHOWN_MAX, Selection, of, read, written};

@@ -5,6 +5,7 @@
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
+use locule_core::settings::Category;
 use locule_core::{Error, Result, limit};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -21,16 +22,6 @@ pub struct Turn {
     pub name: Option<String>,
     /// What.
     pub content: String,
-}
-
-/// A label that facts may be given, and what it means.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Category {
-    /// The label.
-    pub name: String,
-    /// When to give it.
-    #[serde(default)]
-    pub description: String,
 }
 
 /// What is asked for beyond the usual.
@@ -63,8 +54,8 @@ pub fn categories(value: &Value) -> Result<Vec<Category>> {
     let refuse =
         || Error::invalid("`custom_categories` is a list such as [{\"travel\": \"trips and plans for them\"}].");
     let of = |(name, description): (&String, &Value)| match description {
-        Value::String(description) => Ok(Category { name: name.clone(), description: description.clone() }),
-        Value::Null => Ok(Category { name: name.clone(), description: String::new() }),
+        Value::String(text) => Ok(Category { name: name.clone(), description: Some(text.clone()) }),
+        Value::Null => Ok(Category { name: name.clone(), description: None }),
         _ => Err(refuse()),
     };
     let mut all = Vec::new();
@@ -74,7 +65,7 @@ pub fn categories(value: &Value) -> Result<Vec<Category>> {
         Value::Array(items) => {
             for item in items {
                 match item {
-                    Value::String(name) => all.push(Category { name: name.clone(), description: String::new() }),
+                    Value::String(name) => all.push(Category { name: name.clone(), description: None }),
                     Value::Object(fields) => all.extend(fields.iter().map(of).collect::<Result<Vec<_>>>()?),
                     _ => return Err(refuse()),
                 }
@@ -82,13 +73,13 @@ pub fn categories(value: &Value) -> Result<Vec<Category>> {
         }
         _ => return Err(refuse()),
     }
-    limit::CATEGORIES.check(all.len())?;
+    limit::CUSTOM_CATEGORIES.check(all.len())?;
     for Category { name, description } in &all {
+        limit::LABEL_BYTES.check(name.len())?;
+        limit::LABEL_BYTES.check(description.as_deref().unwrap_or_default().len())?;
         if name.trim().is_empty() {
             return Err(refuse());
         }
-        limit::LABEL_BYTES.check(name.len())?;
-        limit::LABEL_BYTES.check(description.len())?;
     }
     Ok(all)
 }
@@ -123,7 +114,7 @@ pub fn extraction(
              labels there are:",
         );
         for Category { name, description } in &instructions.categories {
-            task.push_str(&format!("\n- {name}: {description}"));
+            task.push_str(&format!("\n- {name}: {}", description.as_deref().unwrap_or_default()));
         }
     }
     for (about, text) in [

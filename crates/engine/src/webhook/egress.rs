@@ -71,6 +71,11 @@ impl Courier {
         Courier::by(settings, DefaultResolver::default())
     }
 
+    /// Where it goes and how long it waits.
+    pub(crate) fn settings(&self) -> &Webhooks {
+        &self.settings
+    }
+
     /// One for whom names stand for what `names` says.
     fn by(settings: Webhooks, names: impl Resolver) -> Self {
         let config = Agent::config_builder()

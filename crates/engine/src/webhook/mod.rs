@@ -8,5 +8,5 @@ mod event;
 mod signature;
 
 pub use egress::{Courier, Parcel, check};
-pub use event::{EVENT_TYPES, body_of, is_event_type};
-pub use signature::{SIGNATURE, fresh_secret};
+pub use event::body_of;
+pub use signature::SIGNATURE;

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use locule::clock::{ManualClock, Sources};
 use locule::memory::Metadata;
 use locule::{
-    Act, Config, Embedding, Engine, Job, JobId, JobKind, ListQuery, NewJob, Operator, Read, Request, Scope, Target,
-    Write,
+    Act, Config, Embedding, Engine, Job, JobId, JobKind, NewJob, Operator, Read, Request, Scope, Target, Write,
 };
 use tempfile::TempDir;
 
@@ -53,13 +52,6 @@ impl House {
 
     pub fn job(&self, name: &str, id: JobId) -> Job {
         self.engine.job(self.reading(name), id).unwrap()
-    }
-
-    /// All texts of somebody, oldest first.
-    pub fn texts(&self, name: &str) -> Vec<String> {
-        let query = ListQuery { limit: 1000, ..ListQuery::default() };
-        let page = self.engine.list(self.reading(name), &query).unwrap();
-        page.memories.into_iter().rev().map(|memory| memory.memory).collect()
     }
 }
 

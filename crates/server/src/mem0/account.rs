@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use locule::{Principal, Result};
+use locule::{Identity, Principal, Result, Role, Subject};
 use serde_json::{Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -30,8 +30,14 @@ pub fn opaque(app: &App, principal: &Principal) -> String {
     }
 }
 
-/// The project of a credential.
+/// The project of a credential: a service's is its issuer's, whatever its key; a user has one of their own.
 pub fn project(app: &App, principal: &Principal) -> String {
+    if principal.role() == Role::Service
+        && let Some(issuer) = principal.issuer().cloned()
+        && let Ok(subject) = Subject::try_from("project")
+    {
+        return format!("prj_all_{}", app.engine.pseudonym(&Identity { issuer, subject }));
+    }
     format!("prj_{}", opaque(app, principal))
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::extract::{FromRequest, FromRequestParts, Request as HttpRequest};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use locule::{Error, MemoryId, Principal, Request, Result, Role};
+use locule::{Engine, Error, Management, MemoryId, Principal, Request, Result, Role};
 use serde_json::{Map, Value};
 
 use super::filter::Asker;
@@ -68,6 +68,25 @@ impl<A: Acting> Client<A> {
         !self.is_service() || self.request.act_as.is_some()
     }
 
+    /// The same, to look at something more than once.
+    pub fn again<B: Acting>(&self) -> Client<B> {
+        let (app, principal) = (self.app.clone(), self.principal.clone());
+        Client { app, principal, request: self.request.clone(), act: PhantomData }
+    }
+
+    /// Does something with the right to the settings and webhooks of a service's application.
+    pub async fn manage<T: Send + 'static>(
+        self,
+        work: impl FnOnce(&Engine, Management) -> Result<T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let share = self.app.share(&self.principal, None);
+        self.app.check_rate(share)?;
+        let Client { app, principal, request, .. } = self;
+        let engine = app.engine.clone();
+        let manage = move || work(&engine, engine.gate().manage(&principal, &request)?);
+        Ok(app.pool.run(share, Kind::Write, app.deadline, manage).await?)
+    }
+
     /// The caller, of whose request `users` are all that it names. A user is bound to the credential; a service acts for
     /// whom it names.
     pub async fn caller(self, users: Vec<String>) -> Result<Caller<A>, Refusal> {
@@ -83,13 +102,17 @@ impl<A: Acting> Client<A> {
 
     /// The caller for an object of this id. Where a service names nobody, the id leads to whose it may be.
     pub async fn caller_of(self, id: MemoryId, users: Vec<String>) -> Result<Caller<A>, Refusal> {
+        let users = self.users_of(id, users).await?;
+        self.caller(users).await
+    }
+
+    /// Whom a request for an object of this id is about: those it names, or, where a service names nobody, whose it may be.
+    pub async fn users_of(&self, id: MemoryId, users: Vec<String>) -> Result<Vec<String>, Refusal> {
         if !users.is_empty() || self.acts_for_somebody() {
-            return self.caller(users).await;
+            return Ok(users);
         }
-        match self.owner_of(id).await? {
-            Some(owner) => self.caller(vec![owner]).await,
-            None => Err(Error::not_found().into()),
-        }
+        let owner = self.owner_of(id).await?;
+        Ok(vec![owner.ok_or_else(Error::not_found)?])
     }
 
     /// Whose it is, among those that the service acts for.

@@ -41,7 +41,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
 }
 
 /// For whoever runs the installation alone.
-fn operators_do(what: &str) -> Refusal {
+pub fn operators_do(what: &str) -> Refusal {
     Error::new(Code::NotAllowed, format!("No credential of this face may do that: whoever runs Locule {what}.")).into()
 }
 

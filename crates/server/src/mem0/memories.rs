@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use locule::memory::EventKind;
-use locule::{Added, Change, Code, Engine, Error, Event, ListQuery, NewMemory, Result, Right, Scope, SearchQuery};
+use locule::{Change, Code, Error, Event, ListQuery, Result, Right, Scope, SearchQuery};
 use serde_json::{Map, Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -14,6 +14,7 @@ use super::client::{Body, Client, Params};
 use super::filter::{Surface, both};
 use super::ids::Ids;
 use super::page::{Links, Page};
+use super::remember::{self, Adding};
 use super::wire;
 use crate::app::App;
 use crate::extract::{Acting, Caller, Id, ReadMemories, WriteMemories};
@@ -34,86 +35,14 @@ pub fn owner<R: Right>(scope: &Scope<R>) -> String {
     scope.origin().owner().map(|owner| owner.subject.as_str().to_owned()).unwrap_or_default()
 }
 
-/// What an add brings.
-pub struct Adding {
-    /// The memories, word for word.
-    pub memories: Vec<NewMemory>,
-    /// The users it names.
-    pub users: Vec<String>,
-    /// Whether a model is to find out what is worth remembering.
-    pub infer: bool,
-}
-
-impl Adding {
-    /// Reads a body.
-    pub fn read(body: &Map<String, Value>) -> Result<Self> {
-        let ids = Ids::of_body(body)?;
-        let metadata = wire::metadata(body)?.unwrap_or_default();
-        let expiration = wire::expiration(body)?.flatten();
-        let created_at = body.get("timestamp").filter(|value| !value.is_null()).map(wire::moment).transpose()?;
-        let categories = match body.get("categories") {
-            Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-            _ => Vec::new(),
-        };
-        let memories = wire::messages(body)?.into_iter().map(|message| NewMemory {
-            memory: message.content,
-            agent_id: ids.agent.clone(),
-            app_id: ids.app.clone(),
-            run_id: ids.run.clone(),
-            categories: categories.clone(),
-            metadata: metadata.clone(),
-            expiration,
-            created_at,
-            ..NewMemory::default()
-        });
-        let infer = wire::flag(body.get("infer")).unwrap_or(true);
-        Ok(Adding { memories: memories.collect(), users: ids.users(), infer })
-    }
-
-    /// Adds them; nothing, where nobody has said anything.
-    pub async fn store(self, client: Client<WriteMemories>) -> Result<Vec<Added>, Refusal> {
-        let Adding { memories, users, .. } = self;
-        let caller = client.caller(users).await?;
-        let add = |engine: &Engine, scope, memories: Vec<NewMemory>| {
-            if memories.is_empty() { Ok(Vec::new()) } else { engine.add(scope, memories) }
-        };
-        caller.write(move |engine, scope| add(engine, scope, memories)).await
-    }
-}
-
-/// What became of each memory: `ADD`, or `NOOP` where the same text is there already.
-pub fn results(added: &[Added]) -> Vec<Value> {
-    let one = |added: &Added| {
-        let Added { memory, existing } = added;
-        let event = if *existing { "NOOP" } else { "ADD" };
-        json!({"id": memory.id, "memory": memory.memory, "data": {"memory": memory.memory}, "event": event})
-    };
-    added.iter().map(one).collect()
-}
-
-/// The event of an add that is done when it is answered: named by its first memory, which tells it.
-pub fn event_id(added: &[Added]) -> Value {
-    added.first().map_or_else(|| json!("00000000-0000-0000-0000-000000000000"), |added| json!(added.memory.id))
-}
-
-/// Remember what was said.
+/// Remember what was said. Where a model is to find out what is worth it, that is done behind the answer, unless the body asks
+/// to wait for it (`async_mode: false`).
 #[utoipa::path(post, path = "/mem0/v3/memories/add", tag = "mem0", request_body = Object, responses((status = 200, body = Object)))]
 async fn add(client: Client<WriteMemories>, Body(body): Body) -> Result<Json<Value>, Refusal> {
     let adding = Adding::read(&body)?;
-    let infer = adding.infer;
-    let added = adding.store(client).await?;
-    let mut answer = json!({
-        "message": "Memories stored successfully",
-        "status": "SUCCEEDED",
-        "event_id": event_id(&added),
-        "results": results(&added),
-    });
-    if infer {
-        answer["inferred"] = json!(false);
-        answer["message"] =
-            json!("Memories stored word for word: no model is configured here that could find out what is in them.");
-    }
-    Ok(Json(answer))
+    let (infer, wait) = (adding.infer, adding.wait.unwrap_or(false));
+    let outcome = adding.store(client, wait).await?;
+    Ok(Json(remember::answer(&outcome, infer)))
 }
 
 /// A page of memories, and what the request says of it.

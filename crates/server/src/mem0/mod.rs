@@ -10,6 +10,8 @@ mod client;
 mod deletion;
 mod entities;
 mod events;
+mod exports;
+mod feedback;
 mod filter;
 mod ids;
 mod installation;
@@ -19,7 +21,10 @@ mod page;
 pub mod path;
 pub mod problem;
 mod profiles;
+mod projects;
+mod remember;
 mod selfhosted;
+mod webhooks;
 mod wire;
 
 use std::sync::Arc;
@@ -39,6 +44,10 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(batch::routes())
         .merge(events::routes())
         .merge(profiles::routes())
+        .merge(feedback::routes())
+        .merge(exports::routes())
+        .merge(projects::routes())
+        .merge(webhooks::routes())
         .merge(selfhosted::routes())
         .merge(installation::routes())
 }

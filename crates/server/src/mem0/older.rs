@@ -13,8 +13,9 @@ use super::asking::{Asking, asking};
 use super::client::{Body, Client, Params};
 use super::filter::Surface;
 use super::ids::Ids;
-use super::memories::{Adding, Listed, found, page_of, results};
+use super::memories::{Listed, found, page_of};
 use super::page::{Links, Page};
+use super::remember::Adding;
 use crate::app::App;
 use crate::extract::{ReadMemories, WriteMemories};
 use crate::problem::Refusal;
@@ -32,8 +33,9 @@ fn in_results(body: &Map<String, Value>) -> bool {
 /// Remember what was said.
 #[utoipa::path(post, path = "/mem0/v1/memories", tag = "mem0", request_body = Object, responses((status = 200, body = Object)))]
 pub async fn add(client: Client<WriteMemories>, Body(body): Body) -> Result<Json<Value>, Refusal> {
-    let added = Adding::read(&body)?.store(client).await?;
-    let results = results(&added);
+    let outcome = Adding::read(&body)?.store(client, true).await?;
+    let mut results = outcome.results()?;
+    results.extend(outcome.pending());
     Ok(Json(if in_results(&body) { json!({"results": results, "relations": []}) } else { json!(results) }))
 }
 

@@ -14,7 +14,8 @@ use super::deletion::selected;
 use super::entities::{self, Named};
 use super::filter::Surface;
 use super::ids::Ids;
-use super::memories::{Adding, caller_of, change, found, lines, memory_not_found, owner};
+use super::memories::{caller_of, change, found, lines, memory_not_found, owner};
+use super::remember::Adding;
 use super::wire;
 use crate::app::App;
 use crate::extract::{Erase, Id, ReadMemories, WriteMemories};
@@ -37,9 +38,10 @@ const TOP_K_DEFAULT: usize = 20;
 /// Remember what was said.
 #[utoipa::path(post, path = "/mem0/memories", tag = "mem0 self-hosted", request_body = Object, responses((status = 200, body = Object)))]
 async fn add(client: Client<WriteMemories>, Body(body): Body) -> Result<Json<Value>, Refusal> {
-    let added = Adding::read(&body)?.store(client).await?;
-    let results: Vec<Value> = super::memories::results(&added);
-    Ok(Json(json!({ "results": results })))
+    let outcome = Adding::read(&body)?.store(client, true).await?;
+    let mut answer = outcome.pending().unwrap_or_else(|| json!({}));
+    answer["results"] = json!(outcome.results()?);
+    Ok(Json(answer))
 }
 
 /// List memories, newest first.

@@ -2,24 +2,16 @@
 
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp, ToSpan, Unit};
+use locule::infer::Turn;
 use locule::memory::Metadata;
 use locule::{Error, Hit, Memory, MemoryId, Result};
 use serde_json::{Map, Value, json};
 
 use super::filter::day;
 
-/// One thing that somebody said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// Who: `user` or `assistant`.
-    pub role: String,
-    /// What, as text.
-    pub content: String,
-}
-
 /// The messages of a body: a list, one, or a bare text. What no user and no assistant has said is left out, and so is what
 /// is no text.
-pub fn messages(body: &Map<String, Value>) -> Result<Vec<Message>> {
+pub fn messages(body: &Map<String, Value>) -> Result<Vec<Turn>> {
     let given = body.get("messages").or_else(|| body.get("text")).filter(|value| !value.is_null());
     let missing = || {
         Error::invalid(
@@ -27,12 +19,12 @@ pub fn messages(body: &Map<String, Value>) -> Result<Vec<Message>> {
         )
     };
     match given {
-        Some(Value::String(text)) => Ok(vec![Message { role: "user".to_owned(), content: text.clone() }]),
+        Some(Value::String(text)) => Ok(vec![said(text)]),
         Some(Value::Object(message)) => Ok(one(message).into_iter().collect()),
         Some(Value::Array(items)) => {
             let read = |item: &Value| match item {
                 Value::Object(message) => Ok(one(message)),
-                Value::String(text) => Ok(Some(Message { role: "user".to_owned(), content: text.clone() })),
+                Value::String(text) => Ok(Some(said(text))),
                 _ => Err(missing()),
             };
             Ok(items.iter().map(read).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
@@ -41,13 +33,18 @@ pub fn messages(body: &Map<String, Value>) -> Result<Vec<Message>> {
     }
 }
 
-fn one(message: &Map<String, Value>) -> Option<Message> {
+fn said(text: &str) -> Turn {
+    Turn { role: "user".to_owned(), name: None, content: text.to_owned() }
+}
+
+fn one(message: &Map<String, Value>) -> Option<Turn> {
     let role = message.get("role").and_then(Value::as_str).unwrap_or("user");
     if !matches!(role, "user" | "assistant") {
         return None;
     }
     let content = content(message.get("content")?);
-    (!content.trim().is_empty()).then(|| Message { role: role.to_owned(), content })
+    let name = message.get("name").and_then(Value::as_str).map(str::to_owned);
+    (!content.trim().is_empty()).then(|| Turn { role: role.to_owned(), name, content })
 }
 
 /// The text of a content: itself, or that of its parts.
@@ -231,7 +228,7 @@ mod tests {
         assert_eq!(read(json!({"role": "assistant", "content": "noted"}))?[0].role, "assistant");
         let list = json!([{"role": "system", "content": "x"}, {"role": "user", "content": [{"type": "text", "text": "a"},
             {"type": "image_url", "image_url": {"url": "x"}}, {"type": "text", "text": "b"}]}, {"role": "user", "content": " "}]);
-        assert_eq!(read(list)?, [Message { role: "user".into(), content: "a\nb".into() }]);
+        assert_eq!(read(list)?, [said("a\nb")]);
         assert!(read(json!(7)).is_err() && read(Value::Null).is_err() && read(json!([7])).is_err());
         Ok(())
     }

@@ -1,15 +1,17 @@
-//! `/api/{user_id}/jobs`
+//! `/api/{user_id}/jobs`: work that the space asked for and that is done behind the answer.
 
 use std::sync::Arc;
 
 use axum::http::StatusCode;
+use locule::job::{Job, JobKind, JobQuery, JobStatus};
 use locule::memory::Metadata;
-use locule::{Error, Job, JobId, JobKind, JobQuery, JobStatus};
+use locule::{Error, JobId, Result};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::wire::memory_id;
 use crate::app::App;
 use crate::extract::{Caller, Id, Query, ReadMemories, WriteMemories};
 use crate::problem::{Problem, Refusal};
@@ -19,51 +21,77 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(get, delete)).routes(routes!(replay))
 }
 
-/// A job: work that was asked for and that is done behind the answer.
+/// A job.
 #[derive(Serialize, ToSchema)]
 pub struct JobOut {
     /// UUIDv7; rises in the order of adding.
-    #[schema(value_type = String, example = "0199b1c2-7f3e-7abc-8def-0123456789ab")]
+    #[schema(value_type = String)]
     id: JobId,
-    /// What kind of work: `extract`, `export`, `summarize` or `deliver`.
+    /// `extract`, `export`, `summarize` or `deliver`.
     #[schema(value_type = String, example = "extract")]
     kind: JobKind,
-    /// What has become of it: `pending`, `running`, `succeeded` or `failed`.
-    #[schema(value_type = String, example = "pending")]
+    /// `pending`, `running`, `succeeded` or `failed`.
+    #[schema(value_type = String, example = "succeeded")]
     status: JobStatus,
-    /// What it was given. It is gone once the job has succeeded; of one that failed it is kept.
+    /// What it was given; empty once it has succeeded.
     #[schema(value_type = Object)]
     payload: Metadata,
-    /// What came of it.
+    /// What came of it. An extraction names its memories by their ids.
     #[schema(value_type = Option<Object>)]
     results: Option<Metadata>,
     /// Why it failed, or why the last attempt did.
     error: Option<String>,
     /// How often it was begun.
     attempts: u32,
-    /// When it was added. RFC 3339, UTC.
+    /// From when on something is to be done; `null` when it is done. RFC 3339, UTC.
+    #[schema(value_type = Option<String>)]
+    due_at: Option<jiff::Timestamp>,
+    /// RFC 3339, UTC.
     #[schema(value_type = String)]
     created_at: jiff::Timestamp,
-    /// When anything of this last changed.
+    /// RFC 3339, UTC.
     #[schema(value_type = String)]
     updated_at: jiff::Timestamp,
     /// When it was last begun.
     #[schema(value_type = Option<String>)]
     started_at: Option<jiff::Timestamp>,
-    /// When it succeeded or failed. Seven days later it goes.
+    /// When it succeeded or failed.
     #[schema(value_type = Option<String>)]
     completed_at: Option<jiff::Timestamp>,
 }
 
 impl From<Job> for JobOut {
     fn from(job: Job) -> Self {
-        let Job { id, kind, status, payload, results, error, attempts, due_at: _, created_at, updated_at, .. } = job;
-        let (started_at, completed_at) = (job.started_at, job.completed_at);
-        JobOut { id, kind, status, payload, results, error, attempts, created_at, updated_at, started_at, completed_at }
+        let Job { id, kind, status, payload, results, error, attempts, .. } = job;
+        let Job { due_at, created_at, updated_at, started_at, completed_at, .. } = job;
+        JobOut {
+            id,
+            kind,
+            status,
+            payload,
+            results,
+            error,
+            attempts,
+            due_at,
+            created_at,
+            updated_at,
+            started_at,
+            completed_at,
+        }
     }
 }
 
-/// Which page.
+/// A page of jobs, newest first.
+#[derive(Serialize, ToSchema)]
+struct JobsOut {
+    jobs: Vec<JobOut>,
+    /// How many match in all, exactly.
+    total: u64,
+    /// Give this as `cursor` for the next page; `null` on the last.
+    next_cursor: Option<String>,
+}
+
+/// Which page of which jobs.
 #[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -80,17 +108,12 @@ struct PageQuery {
     user_id: Option<String>,
 }
 
-/// A page of jobs, newest first.
-#[derive(Serialize, ToSchema)]
-struct JobsOut {
-    jobs: Vec<JobOut>,
-    /// How many match in all, exactly.
-    total: u64,
-    /// Give this as `cursor` for the next page; `null` on the last.
-    next_cursor: Option<String>,
+/// What is no id of a job is one that nobody has.
+fn job_id(text: &str) -> JobId {
+    JobId::from_bytes(*memory_id(text).as_bytes())
 }
 
-/// List jobs, newest first, a page at a time.
+/// List jobs, newest first, a page at a time. What is done goes after seven days.
 #[utoipa::path(get, path = "/api/{user_id}/jobs", tag = "jobs",
     params(("user_id" = String, Path, description = "Your own id, or `me`"), PageQuery),
     responses((status = 200, body = JobsOut), (status = 422, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]
@@ -121,7 +144,7 @@ async fn get(caller: Caller<ReadMemories>, Id(id): Id) -> Result<axum::Json<JobO
     Ok(axum::Json(job.into()))
 }
 
-/// Remove a job, whatever has become of it. If it is just being done, nothing comes of that.
+/// Remove a job, whatever has become of it. If it is under way, nothing comes of it.
 #[utoipa::path(delete, path = "/api/{user_id}/jobs/{id}", tag = "jobs",
     params(("user_id" = String, Path, description = "Your own id, or `me`"), ("id" = String, Path)),
     responses((status = 204), (status = 404, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]
@@ -130,17 +153,12 @@ async fn delete(caller: Caller<WriteMemories>, Id(id): Id) -> Result<StatusCode,
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Try a job that failed again, from the beginning, with what it was given.
+/// Have a job that failed be tried again, from the beginning.
 #[utoipa::path(post, path = "/api/{user_id}/jobs/{id}/replay", tag = "jobs",
     params(("user_id" = String, Path, description = "Your own id, or `me`"), ("id" = String, Path)),
-    responses((status = 200, body = JobOut), (status = 404, body = Problem), (status = 409, body = Problem),
+    responses((status = 202, body = JobOut), (status = 404, body = Problem), (status = 409, body = Problem, description = "It has not failed"),
               (status = 403, body = Problem), (status = 401, body = Problem)))]
-async fn replay(caller: Caller<WriteMemories>, Id(id): Id) -> Result<axum::Json<JobOut>, Refusal> {
+async fn replay(caller: Caller<WriteMemories>, Id(id): Id) -> Result<(StatusCode, axum::Json<JobOut>), Refusal> {
     let job = caller.write(move |engine, scope| engine.replay_job(scope, job_id(&id))).await?;
-    Ok(axum::Json(job.into()))
-}
-
-/// What is no id is looked for like one that nobody has, so that the answer takes as long.
-fn job_id(text: &str) -> JobId {
-    text.parse().unwrap_or_else(|_| JobId::from_bytes([0; 16]))
+    Ok((StatusCode::ACCEPTED, axum::Json(job.into())))
 }

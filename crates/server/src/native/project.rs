@@ -1,35 +1,38 @@
-//! `/project`: what is so of an application as a whole. For service keys alone.
+//! `/project`: what is so of a service's application as a whole: how what its users tell is to be remembered, and who hears of
+//! changes. Only a service's key comes here; a user has settings of their own.
 
 use std::sync::Arc;
 
 use axum::http::StatusCode;
 use locule::memory::Metadata;
-use locule::{NewWebhook, Project, Result, Webhook, WebhookChange, WebhookEvent, WebhookId};
+use locule::project::{NewWebhook, Webhook, WebhookChange, WebhookEvent, WebhookId};
+use locule::{Project, Result};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::settings::{SettingsOut, check_names};
 use crate::app::App;
 use crate::extract::{Id, Json, Managing};
 use crate::problem::{Problem, Refusal};
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(get, change)).routes(routes!(webhooks, add_webhook)).routes(routes!(
-        webhook,
+    OpenApiRouter::new().routes(routes!(get, change)).routes(routes!(list, create)).routes(routes!(
+        get_webhook,
         change_webhook,
         delete_webhook
     ))
 }
 
-/// The project of the application that a service key belongs to.
+/// A project.
 #[derive(Serialize, ToSchema)]
 struct ProjectOut {
-    #[serde(flatten)]
-    settings: SettingsOut,
-    /// When it was first changed; `null` before. RFC 3339, UTC.
+    /// `custom_instructions`, `agent_custom_instructions`, `custom_categories` (`[{"name", "description"}]`), as far as they are
+    /// set. A user's own settings come before them.
+    #[schema(value_type = Object)]
+    settings: Metadata,
+    /// When it was first changed. RFC 3339, UTC.
     #[schema(value_type = Option<String>)]
     created_at: Option<jiff::Timestamp>,
     /// When it was last changed.
@@ -37,73 +40,52 @@ struct ProjectOut {
     updated_at: Option<jiff::Timestamp>,
 }
 
-impl From<Project> for ProjectOut {
-    fn from(Project { settings, created_at, updated_at }: Project) -> Self {
-        ProjectOut { settings: settings.into(), created_at, updated_at }
+impl TryFrom<Project> for ProjectOut {
+    type Error = locule::Error;
+
+    fn try_from(project: Project) -> Result<Self> {
+        let Project { settings, created_at, updated_at } = project;
+        Ok(ProjectOut { settings: settings.object()?, created_at, updated_at })
     }
 }
 
-/// How what the application's users tell is to be remembered, where they say nothing themselves.
-#[utoipa::path(get, path = "/project", tag = "project",
-    responses((status = 200, body = ProjectOut), (status = 403, body = Problem), (status = 401, body = Problem)))]
-async fn get(managing: Managing) -> Result<axum::Json<ProjectOut>, Refusal> {
-    let project = managing.read(|engine, right| engine.project(right)).await?;
-    Ok(axum::Json(project.into()))
-}
-
-/// Change the project's settings: what is named replaces, `null` takes away, the rest stays.
-#[utoipa::path(patch, path = "/project", tag = "project", request_body = SettingsOut,
-    responses((status = 200, body = ProjectOut), (status = 422, body = Problem), (status = 413, body = Problem),
-              (status = 403, body = Problem), (status = 401, body = Problem)))]
-async fn change(managing: Managing, Json(change): Json<Metadata>) -> Result<axum::Json<ProjectOut>, Refusal> {
-    check_names(&change)?;
-    let project = managing.write(move |engine, right| engine.change_project(right, &change)).await?;
-    Ok(axum::Json(project.into()))
-}
-
-/// Where the application hears of changes.
+/// A webhook.
 #[derive(Serialize, ToSchema)]
 struct WebhookOut {
-    /// `wh_` and 26 characters.
-    #[schema(value_type = String)]
-    id: WebhookId,
+    /// `wh_…`
+    id: String,
+    /// What people call it.
     name: String,
+    /// Where changes are told.
     url: String,
-    /// Of what it is told.
-    #[schema(value_type = Vec<String>, example = json!(["memory_add"]))]
+    /// Which: `memory_add`, `memory_update`, `memory_delete`, `memory_categorize`.
+    #[schema(value_type = Vec<String>)]
     event_types: Vec<WebhookEvent>,
-    /// Whether it is told at all.
+    /// Whether they are told at all.
     is_active: bool,
-    /// What deliveries are signed with. Only in the answer to its making.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    secret: Option<String>,
     /// RFC 3339, UTC.
     #[schema(value_type = String)]
     created_at: jiff::Timestamp,
     /// RFC 3339, UTC.
     #[schema(value_type = String)]
     updated_at: jiff::Timestamp,
+    /// What deliveries are signed with: in the answer that made the webhook, and in no later one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
 }
 
 impl From<Webhook> for WebhookOut {
     fn from(webhook: Webhook) -> Self {
-        let Webhook { id, name, url, event_types, secret: _, is_active, created_at, updated_at } = webhook;
-        WebhookOut { id, name, url, event_types, is_active, secret: None, created_at, updated_at }
+        let Webhook { id, name, url, event_types, is_active, created_at, updated_at, secret: _ } = webhook;
+        let id = id.as_str().to_owned();
+        WebhookOut { id, name, url, event_types, is_active, created_at, updated_at, secret: None }
     }
 }
 
-/// The webhooks, the oldest first.
+/// A project's webhooks.
 #[derive(Serialize, ToSchema)]
 struct WebhooksOut {
     webhooks: Vec<WebhookOut>,
-}
-
-/// List the project's webhooks.
-#[utoipa::path(get, path = "/project/webhooks", tag = "project",
-    responses((status = 200, body = WebhooksOut), (status = 403, body = Problem), (status = 401, body = Problem)))]
-async fn webhooks(managing: Managing) -> Result<axum::Json<WebhooksOut>, Refusal> {
-    let webhooks = managing.read(|engine, right| engine.webhooks(right)).await?;
-    Ok(axum::Json(WebhooksOut { webhooks: webhooks.into_iter().map(WebhookOut::from).collect() }))
 }
 
 /// A webhook to make.
@@ -111,82 +93,101 @@ async fn webhooks(managing: Managing) -> Result<axum::Json<WebhooksOut>, Refusal
 #[serde(deny_unknown_fields)]
 struct WebhookIn {
     /// What people call it.
-    #[schema(example = "our application")]
+    #[schema(example = "the shop")]
     name: String,
-    /// Where it is told.
-    #[schema(example = "https://example.com/hooks/memories")]
+    /// Where changes are told.
+    #[schema(example = "https://shop.example.com/memories")]
     url: String,
-    /// Of what: `memory_add`, `memory_update`, `memory_delete`, `memory_categorize`.
-    #[schema(value_type = Vec<String>, example = json!(["memory_add", "memory_delete"]))]
+    /// Which: `memory_add`, `memory_update`, `memory_delete`, `memory_categorize`.
+    #[schema(value_type = Vec<String>)]
     event_types: Vec<WebhookEvent>,
-}
-
-/// Make a webhook. The answer has the secret that its deliveries are signed with, and no other answer has.
-#[utoipa::path(post, path = "/project/webhooks", tag = "project", request_body = WebhookIn,
-    responses((status = 201, body = WebhookOut), (status = 422, body = Problem), (status = 413, body = Problem),
-              (status = 403, body = Problem), (status = 401, body = Problem)))]
-async fn add_webhook(
-    managing: Managing,
-    Json(body): Json<WebhookIn>,
-) -> Result<(StatusCode, axum::Json<WebhookOut>), Refusal> {
-    let WebhookIn { name, url, event_types } = body;
-    let new = NewWebhook { name, url, event_types };
-    new.check()?;
-    let webhook = managing.write(move |engine, right| engine.add_webhook(right, new)).await?;
-    let secret = Some(webhook.secret.reveal().to_owned());
-    Ok((StatusCode::CREATED, axum::Json(WebhookOut { secret, ..webhook.into() })))
-}
-
-/// One webhook.
-#[utoipa::path(get, path = "/project/webhooks/{id}", tag = "project", params(("id" = String, Path)),
-    responses((status = 200, body = WebhookOut), (status = 404, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]
-async fn webhook(managing: Managing, Id(id): Id) -> Result<axum::Json<WebhookOut>, Refusal> {
-    let webhook = managing.read(move |engine, right| engine.webhook(right, &webhook_id(&id)?)).await?;
-    Ok(axum::Json(webhook.into()))
 }
 
 /// A change to a webhook: what is left out stays.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct WebhookChangeIn {
+    /// Another name.
     #[serde(default)]
     name: Option<String>,
+    /// Another place.
     #[serde(default)]
     url: Option<String>,
+    /// Other events.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
     event_types: Option<Vec<WebhookEvent>>,
+    /// Whether they are told at all.
     #[serde(default)]
     is_active: Option<bool>,
 }
 
-/// Change a webhook. Its secret stays.
-#[utoipa::path(patch, path = "/project/webhooks/{id}", tag = "project", request_body = WebhookChangeIn,
-    params(("id" = String, Path)),
-    responses((status = 200, body = WebhookOut), (status = 404, body = Problem), (status = 422, body = Problem),
+/// The project of this key.
+#[utoipa::path(get, path = "/project", tag = "project",
+    responses((status = 200, body = ProjectOut), (status = 403, body = Problem), (status = 401, body = Problem)))]
+async fn get(managing: Managing) -> Result<axum::Json<ProjectOut>, Refusal> {
+    Ok(axum::Json(managing.run(|engine, right| engine.project(right)?.try_into()).await?))
+}
+
+/// Change its settings, as RFC 7396 says: each name replaces, `null` takes away.
+#[utoipa::path(patch, path = "/project", tag = "project", request_body = Object,
+    responses((status = 200, body = ProjectOut), (status = 413, body = Problem), (status = 422, body = Problem),
+              (status = 403, body = Problem), (status = 401, body = Problem)))]
+async fn change(managing: Managing, Json(change): Json<Metadata>) -> Result<axum::Json<ProjectOut>, Refusal> {
+    let changed = managing.run(move |engine, right| engine.change_project(right, &change)?.try_into()).await?;
+    Ok(axum::Json(changed))
+}
+
+/// Its webhooks, the oldest first.
+#[utoipa::path(get, path = "/project/webhooks", tag = "project",
+    responses((status = 200, body = WebhooksOut), (status = 403, body = Problem), (status = 401, body = Problem)))]
+async fn list(managing: Managing) -> Result<axum::Json<WebhooksOut>, Refusal> {
+    let webhooks = managing.run(|engine, right| engine.webhooks(right)).await?;
+    Ok(axum::Json(WebhooksOut { webhooks: webhooks.into_iter().map(WebhookOut::from).collect() }))
+}
+
+/// Have changes told. The answer has the secret that deliveries are signed with.
+#[utoipa::path(post, path = "/project/webhooks", tag = "project", request_body = WebhookIn,
+    responses((status = 201, body = WebhookOut), (status = 413, body = Problem), (status = 422, body = Problem),
+              (status = 403, body = Problem), (status = 401, body = Problem)))]
+async fn create(
+    managing: Managing,
+    Json(WebhookIn { name, url, event_types }): Json<WebhookIn>,
+) -> Result<(StatusCode, axum::Json<WebhookOut>), Refusal> {
+    let new = NewWebhook { name, url, event_types };
+    let made = managing.run(move |engine, right| engine.add_webhook(right, new)).await?;
+    let secret = Some(made.secret.reveal().to_owned());
+    Ok((StatusCode::CREATED, axum::Json(WebhookOut { secret, ..made.into() })))
+}
+
+/// One of its webhooks.
+#[utoipa::path(get, path = "/project/webhooks/{id}", tag = "project", params(("id" = String, Path)),
+    responses((status = 200, body = WebhookOut), (status = 404, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]
+async fn get_webhook(managing: Managing, Id(id): Id) -> Result<axum::Json<WebhookOut>, Refusal> {
+    let webhook = managing.run(move |engine, right| engine.webhook(right, &WebhookId::try_from(&*id)?)).await?;
+    Ok(axum::Json(webhook.into()))
+}
+
+/// Change one.
+#[utoipa::path(patch, path = "/project/webhooks/{id}", tag = "project", params(("id" = String, Path)), request_body = WebhookChangeIn,
+    responses((status = 200, body = WebhookOut), (status = 404, body = Problem), (status = 413, body = Problem), (status = 422, body = Problem),
               (status = 403, body = Problem), (status = 401, body = Problem)))]
 async fn change_webhook(
     managing: Managing,
     Id(id): Id,
-    Json(body): Json<WebhookChangeIn>,
+    Json(change): Json<WebhookChangeIn>,
 ) -> Result<axum::Json<WebhookOut>, Refusal> {
-    let WebhookChangeIn { name, url, event_types, is_active } = body;
+    let WebhookChangeIn { name, url, event_types, is_active } = change;
     let change = WebhookChange { name, url, event_types, is_active };
-    change.check()?;
-    let work = move |engine: &locule::Engine, right: &locule::Management| {
-        engine.change_webhook(right, &webhook_id(&id)?, change)
-    };
-    Ok(axum::Json(managing.write(work).await?.into()))
+    let changed =
+        managing.run(move |engine, right| engine.change_webhook(right, &WebhookId::try_from(&*id)?, change)).await?;
+    Ok(axum::Json(changed.into()))
 }
 
-/// Remove a webhook. What waits to be told to it is told no more.
+/// Have nothing told there any more.
 #[utoipa::path(delete, path = "/project/webhooks/{id}", tag = "project", params(("id" = String, Path)),
     responses((status = 204), (status = 404, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]
 async fn delete_webhook(managing: Managing, Id(id): Id) -> Result<StatusCode, Refusal> {
-    managing.write(move |engine, right| engine.delete_webhook(right, &webhook_id(&id)?)).await?;
+    managing.run(move |engine, right| engine.delete_webhook(right, &WebhookId::try_from(&*id)?)).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn webhook_id(text: &str) -> Result<WebhookId> {
-    WebhookId::try_from(text)
 }

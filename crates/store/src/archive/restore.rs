@@ -15,7 +15,7 @@ use super::write::{About, Chapter};
 use crate::copy::put::{self, Put};
 use crate::copy::tables::{AUDIT, KEYS, PROJECTS, TOMBSTONES, TRAIL, Table, WEBHOOKS};
 use crate::copy::{self, Cells, Counter, Head, Piece};
-use crate::directory::{Leaving, Published, Rest};
+use crate::directory::{Leaving, Published, Rest, strange};
 use crate::key::MasterKey;
 use crate::paths::Paths;
 use crate::state::{self, State};
@@ -311,6 +311,7 @@ impl Restore {
         if !arriving {
             self.store.directory.mark_work(chamber.id, self.sources.now())?;
         }
+        self.store.directory.lead(chamber.id, strange(&*tx, chamber.tag)?)?;
         tx.commit()?;
         drop(tx);
         self.store.spaces.forget(chamber.id);

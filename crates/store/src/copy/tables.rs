@@ -250,7 +250,7 @@ mod tests {
             described(create::SPACE, SPACE, &own, &[("memory_relationships", "number"), ("space_jobs", "number")]),
             Vec::<String>::new()
         );
-        let directory = ["spaces", "moves", "moved", "installation", "work"];
+        let directory = ["spaces", "moves", "moved", "installation", "leads", "work"];
         assert_eq!(
             described(create::DIRECTORY, &[&KEYS, &TOMBSTONES, &TRAIL, &PROJECTS, &WEBHOOKS], &directory, &[]),
             Vec::<String>::new()

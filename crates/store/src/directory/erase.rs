@@ -6,7 +6,7 @@ use locule_core::id::{Identity, SpaceId};
 use locule_core::policy::Act;
 use locule_core::{Erasure, Error, Place, Result};
 
-use super::{Directory, audit, history, named, stranger, unreadable};
+use super::{Directory, audit, history, leads, named, stranger, unreadable};
 use crate::tx::Value;
 
 /// A space whose door is closed: nothing new begins in it, and old credentials of its owner are void.
@@ -76,6 +76,7 @@ impl Directory {
             tx.execute("DELETE FROM spaces WHERE issuer = $1 AND subject = $2 AND state = 2", &named(&identity))?;
             if let Some(space) = space {
                 tx.execute("DELETE FROM work WHERE space = $1", &[Value::Id(space.as_bytes())])?;
+                leads::forget(tx, space)?;
             }
             if has_rows {
                 // It is gone by now. Should it not be, it does not outlive the person.

@@ -6,6 +6,7 @@ mod history;
 pub mod home;
 mod keys;
 mod known;
+mod leads;
 mod moves;
 pub mod postgres;
 mod projects;
@@ -30,6 +31,7 @@ use sha2::Sha256;
 
 pub use audit::SystemRecord;
 pub use erase::Closed;
+pub(crate) use leads::strange;
 pub(crate) use moves::Rest;
 pub use moves::{Leaving, Record};
 pub use projects::Application;
@@ -38,6 +40,7 @@ pub use users::{Figures, Published, UserRecord};
 use self::home::Home;
 use crate::clusters::Placing;
 use crate::error::corrupt;
+use crate::places;
 use crate::postgres::Server;
 use crate::seal::Secret;
 use crate::tx::{Row, Tx, Value};
@@ -108,7 +111,7 @@ impl Directory {
     pub fn place_of(&self, space: SpaceId) -> Result<Option<Place>> {
         let place = self.current(space)?.map(|(chamber, _)| chamber.place);
         // What rows say that are older than the words for places.
-        Ok(place.map(|place| if place.as_str() == "main" { self.placing.usual } else { place }))
+        Ok(place.map(|place| if place.as_str() == places::MAIN { self.placing.usual } else { place }))
     }
 
     /// Where a space goes that is new here.
@@ -240,10 +243,7 @@ impl locule_core::directory::Directory for Directory {
     }
 
     fn tagged(&self, tag: Tag) -> Result<Vec<Identity>> {
-        self.read(|tx| {
-            let sql = "SELECT issuer, subject FROM spaces WHERE tag = $1 ORDER BY issuer, subject";
-            tx.all(sql, &[Value::Integer(tag.0.into())], users::identity)
-        })
+        self.find_tagged(tag)
     }
 
     fn known(&self, issuer: &Issuer, is_asked_for: &(dyn Fn(&Subject) -> bool + Send + Sync)) -> Result<Vec<Known>> {

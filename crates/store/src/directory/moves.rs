@@ -11,7 +11,7 @@ use locule_core::{Code, Error, Move, Place, Result};
 use serde::{Deserialize, Serialize};
 
 use super::work::make_mark;
-use super::{Directory, Published, chamber, erased, named, no_ones, state, unreadable};
+use super::{Directory, Published, chamber, erased, leads, named, no_ones, state, unreadable};
 use crate::copy::tables::{KEYS, PROJECTS, TOMBSTONES, TRAIL, Table, WEBHOOKS};
 use crate::copy::{self, Cells, put};
 use crate::tx::{Row, Tx, Value};
@@ -190,6 +190,7 @@ impl Directory {
             let id = Value::Id(space.as_bytes());
             let gone = tx.execute("DELETE FROM spaces WHERE id = $1 AND state = $2", &[id, Value::Integer(MOVING)])?;
             tx.execute("DELETE FROM work WHERE space = $1", &[id])?;
+            leads::forget(tx, space)?;
             tx.execute(
                 "INSERT INTO moved (who, space, target, moved_at) VALUES ($1, $2, $3, $4)
                  ON CONFLICT (who) DO UPDATE SET space = excluded.space, target = excluded.target",
@@ -321,7 +322,10 @@ impl Directory {
     pub fn expect_no_more(&self, space: SpaceId) -> Result<()> {
         self.write(move |tx| {
             let values = [Value::Id(space.as_bytes()), Value::Integer(ARRIVING)];
-            tx.execute("DELETE FROM spaces WHERE id = $1 AND state = $2", &values).map(drop)
+            if tx.execute("DELETE FROM spaces WHERE id = $1 AND state = $2", &values)? == 1 {
+                leads::forget(tx, space)?;
+            }
+            Ok(())
         })
     }
 

@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 use locule_core::directory::{Known, State};
 use locule_core::id::{Identity, Issuer, SpaceId, Subject};
-use locule_core::{Chamber, Error, Operator, Result, limit};
+use locule_core::{Chamber, Error, Operator, Place, Result, limit};
 
 use super::{Directory, audit, chamber, named, state, unreadable};
+use crate::places;
 use crate::tx::{Row, Value};
 
 /// A user and the figures their space last published.
@@ -157,6 +158,17 @@ impl Directory {
             }
             Ok(())
         })
+    }
+
+    /// The next spaces after one that anything was ever written to, in the order of their ids, and where each is kept.
+    pub(crate) fn born_after(&self, after: Option<SpaceId>) -> Result<Vec<(SpaceId, Place)>> {
+        let after = after.map_or([0; 16], |space| *space.as_bytes());
+        let sql = "SELECT id, tag, epoch, born, placement FROM spaces
+                   WHERE id > $1 AND born = 1 AND state <> 2 ORDER BY id LIMIT 500";
+        let some = self.read(|tx| tx.all(sql, &[Value::Id(&after)], chamber))?;
+        // What rows say that are older than the words for places.
+        let place = |place: Place| if place.as_str() == places::MAIN { self.placing.usual } else { place };
+        Ok(some.into_iter().map(|chamber| (chamber.id, place(chamber.place))).collect())
     }
 
     /// The highest revision this space has published: a file that shows an older one was put back from elsewhere.

@@ -440,7 +440,7 @@ pub const POLICIES: &[(&str, &[&str])] = &[
             "locule_writer",
         ],
     ),
-    ("public.memory_vectors", &["locule_user", "locule_writer"]),
+    ("public.memory_vectors", &["locule_read", "locule_user", "locule_writer"]),
     (
         "public.memory_history",
         &[

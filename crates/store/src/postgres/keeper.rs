@@ -3,6 +3,7 @@
 use locule_core::{Code, Error, Result};
 
 use super::connection::Connection;
+use super::pgvector;
 use super::server::{Login, Server};
 use crate::tx::Value;
 
@@ -64,10 +65,36 @@ impl<'a> Keeper<'a> {
              {tables}
              GRANT USAGE ON SCHEMA {name} TO {name};
              {}
+             {}
              COMMIT;",
-            grants(name)
+            grants(name),
+            pgvector::column("locule", name),
         ));
         self.unless_made(made, || self.has_schema(name))
+    }
+
+    /// The schemas of spaces whose vectors stand in no column of pgvector's type.
+    pub fn schemas_without_vectors(&self) -> Result<Vec<String>> {
+        let mut schemas = Vec::new();
+        self.connection.query(
+            "SELECT nspname::text FROM pg_namespace WHERE nspname ~ '^s_[a-z2-7]{26}$' AND nspowner = to_regrole($1)
+                 AND NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass(nspname || '.memory_vectors')
+                                 AND attname = 'vector' AND NOT attisdropped)",
+            &[Value::Text(&self.server.role("owner"))],
+            &mut |row| {
+                schemas.push(row.text(0)?.to_owned());
+                Ok(())
+            },
+        )?;
+        Ok(schemas)
+    }
+
+    /// Gives such a schema that column. One that was dropped meanwhile needs none.
+    pub fn add_vectors(&self, schema: &str) -> Result<()> {
+        let owner = self.server.role("owner");
+        let column = pgvector::column("locule", schema);
+        let added = self.connection.batch(&format!("BEGIN; SET LOCAL ROLE {owner}; {column} COMMIT;"));
+        self.unless_made(added, || Ok(!self.has_schema(schema)?))
     }
 
     /// Drops a schema and its role. Says whether there was one.

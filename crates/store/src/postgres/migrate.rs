@@ -12,9 +12,9 @@ use locule_core::{Code, Error, Result};
 
 use super::address::{Address, Pooler};
 use super::connection::Connection;
-use super::keeper;
 use super::said::Said;
 use super::server::{Login, Server};
+use super::{keeper, pgvector};
 use crate::tx::Value;
 use crate::vector::encode;
 use crate::{PostgresLayout, directory};
@@ -33,6 +33,9 @@ const LOCK: &str = "SET LOCAL client_min_messages = warning; SET LOCAL lock_time
 /// How many vectors are taken over at a time.
 const VECTORS: i64 = 500;
 
+/// Whether every vector stands in both columns.
+const FILLED: &str = "SELECT 'filled' FROM locule.migrations WHERE name = 'rls vectors' AND version = 1";
+
 const ROLES: &str = include_str!("../migrations/postgres/roles.sql");
 const FINISH: &str = include_str!("../migrations/postgres/finish.sql");
 const RLS_TABLES: [&str; 4] = [
@@ -50,6 +53,8 @@ pub struct Wanted {
     pub layout: PostgresLayout,
     /// Whose vectors the column `embedding` of older tables holds, if they are to be taken over.
     pub model: Option<String>,
+    /// Whether to make the extension pgvector where it is not. Where it is, it is used.
+    pub pgvector: bool,
 }
 
 /// What a migration did and found.
@@ -69,6 +74,11 @@ pub struct Report {
     pub strangers: Vec<String>,
     /// How many vectors were taken over.
     pub vectors: usize,
+    /// Whether vectors stand in a column of pgvector's type as well.
+    pub pgvector: bool,
+    /// Whether some were written before that column was there, and are to be filled in.
+    #[serde(skip)]
+    pub unfilled: bool,
     /// What an operator should know.
     pub notes: Vec<String>,
 }
@@ -99,7 +109,54 @@ pub fn migrate(privileged: &Address, server: &Server, wanted: &Wanted) -> Result
     if wanted.layout != PostgresLayout::Rls {
         super::spaces::upgrade(server, wanted.layout)?;
     }
+    match wanted.layout {
+        PostgresLayout::Schema if report.pgvector => pgvector::add_to_schemas(server)?,
+        PostgresLayout::Database if report.pgvector => add_to_databases(privileged, &connection, server)?,
+        _ => {}
+    }
     Ok(report)
+}
+
+/// Says of the layout `rls` that every vector stands in both columns.
+pub fn filled(privileged: &Address, server: &Server) -> Result<()> {
+    let connection = Connection::open(privileged, Pooler::Transaction)?.patient(PATIENCE);
+    let prefix = server.prefix().as_str();
+    within(&connection, || {
+        connection.batch(LOCK)?;
+        // They let it in, and out again.
+        connection.batch(&named(ROLES, prefix))?;
+        set_vectors(&connection, prefix, pgvector::FILLED)?;
+        connection.batch(&named(FINISH, prefix))
+    })
+}
+
+fn set_vectors(connection: &Connection, prefix: &str, version: i64) -> Result<()> {
+    connection.execute(
+        "INSERT INTO locule.migrations (name, version, prefix) VALUES ('rls vectors', $1, $2)
+         ON CONFLICT (name) DO UPDATE SET version = excluded.version, applied_at = now()
+         WHERE migrations.version <> excluded.version",
+        &[Value::Integer(version), Value::Text(prefix)],
+    )?;
+    Ok(())
+}
+
+/// The tables of spaces that have a database each, and of the one that they are copied from.
+fn add_to_databases(privileged: &Address, connection: &Connection, server: &Server) -> Result<()> {
+    let sql = "SELECT datname::text FROM pg_catalog.pg_database WHERE datname ~ '^d_[a-z2-7]{26}$' AND datdba = to_regrole($1)";
+    let mut databases = vec![server.role("template")];
+    connection.query(sql, &[Value::Text(&server.role("owner"))], &mut |row| {
+        databases.push(row.text(0)?.to_owned());
+        Ok(())
+    })?;
+    for database in databases {
+        let inside = Connection::open(&privileged.at(&database), Pooler::Transaction)?.patient(PATIENCE);
+        let home = super::database::SCHEMA;
+        within(&inside, || {
+            pgvector::prepare(&inside, server.prefix().as_str(), home, true)?;
+            pgvector::add_column(&inside, home, home).map(drop)
+        })?;
+    }
+    Ok(())
 }
 
 /// Runs in one transaction. What fails leaves nothing behind.
@@ -131,6 +188,13 @@ fn apply(connection: &Connection, server: &Server, wanted: &Wanted) -> Result<Re
         for step in RLS_TABLES {
             connection.batch(&named(step, prefix))?;
         }
+        report.pgvector = pgvector::prepare(connection, prefix, "locule", wanted.pgvector)?;
+        if report.pgvector {
+            // Until what was written before is filled in, which may be cut short.
+            report.unfilled =
+                pgvector::add_column(connection, "locule", "public")? || words(connection, FILLED)?.is_empty();
+            set_vectors(connection, prefix, if report.unfilled { pgvector::UNFILLED } else { pgvector::FILLED })?;
+        }
         report.upgraded = words(connection, "SELECT unnest(string_to_array(current_setting('locule.old'), ' '))")?;
         if let Some(model) = &wanted.model {
             take_vectors(connection, model, &mut report)?;
@@ -145,6 +209,11 @@ fn apply(connection: &Connection, server: &Server, wanted: &Wanted) -> Result<Re
         )?;
         // For those who may not look into the table: a server asks before it serves.
         connection.batch(&format!("COMMENT ON SCHEMA locule IS 'Locule, layout rls, version {RLS}'"))?;
+    }
+    if wanted.layout != PostgresLayout::Rls {
+        report.pgvector = pgvector::prepare(connection, prefix, "locule", wanted.pgvector)?;
+        // There are fewer of these, and each is asked.
+        report.unfilled = report.pgvector;
     }
     directory::postgres::migrate::apply(connection, server.prefix())?;
     connection.batch(&named(FINISH, prefix))?;

@@ -181,15 +181,18 @@ pub fn validate(api: &Connection, prefix: &str) -> Result<Vec<Line>> {
     }
     // It may be there, for those who use it through SQL; nothing of ours needs it.
     api.query(
-        "SELECT string_agg(extname || ' ' || extversion, '') FROM pg_catalog.pg_extension WHERE extname = 'vector'",
+        "SELECT string_agg(extname || ' ' || extversion, ''), EXISTS (
+             SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = to_regclass('public.memory_vectors')
+                 AND tgname = 'locule_vector' AND tgenabled IN ('O', 'A'))
+         FROM pg_catalog.pg_extension WHERE extname = 'vector'",
         &[],
         &mut |row| {
-            let has = if row.is_null(0) {
-                "There is no pgvector, and none is needed".to_owned()
-            } else {
-                format!("There is {}", row.text(0)?)
+            let has = match (row.maybe_text(0)?, row.integer(1)?) {
+                (None, _) => "There is no pgvector, and none is needed".to_owned(),
+                (Some(version), 1) => format!("There is {version}, and a column for it"),
+                (Some(version), _) => format!("There is {version}, and no column for it (`locule migrate` makes one)"),
             };
-            line(true, &format!("{has}: vectors are searched exactly, without an index."), String::new());
+            line(true, &format!("{has}: the server searches each vector itself."), String::new());
             Ok(())
         },
     )?;
@@ -347,6 +350,8 @@ impl Trial<'_> {
         for who in [Who::Server(&ben), ben_rest] {
             self.strangers(who, &ann, &text);
         }
+        self.tried("One's own vectors are there to be searched.", ben_rest, "SELECT 1 FROM memory_vectors", Rows(2));
+        self.tried("Vectors are the server's to write.", ben_rest, "UPDATE memory_vectors SET embedding = ''", DENIED);
         for table in ["memory_vectors", "space_audit", "space_state", "space_jobs", "space_settings"] {
             self.tried(
                 &format!("Of {table} one sees one's own."),
@@ -354,6 +359,8 @@ impl Trial<'_> {
                 &format!("SELECT 1 FROM {table} WHERE user_id <> '{ben}'"),
                 Rows(0),
             );
+        }
+        for table in ["space_audit", "space_state"] {
             self.tried(&format!("{table} is not for PostgREST."), ben_rest, &format!("SELECT 1 FROM {table}"), DENIED);
         }
         self.tried("The trail is not changed.", Who::Server(&ben), "UPDATE space_audit SET act = 'x'", DENIED);
@@ -401,7 +408,7 @@ impl Trial<'_> {
 
     /// What somebody gets who asks for another's.
     fn strangers(&mut self, who: Who, other: &str, text: &str) {
-        for table in ["memories", "memory_history", "memory_relationships"] {
+        for table in ["memories", "memory_history", "memory_relationships", "memory_vectors"] {
             self.tried(
                 "Another's rows are not there.",
                 who,

@@ -25,6 +25,7 @@ pub const DIRECTORY: &[&str] = &[
     include_str!("../migrations/directory-1.sql"),
     include_str!("../migrations/directory-2.sql"),
     include_str!("../migrations/directory-3.sql"),
+    include_str!("../migrations/directory-4.sql"),
 ];
 
 /// Makes the file unless there is one. Afterwards there is one, complete and durable.

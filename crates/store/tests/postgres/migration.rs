@@ -3,7 +3,7 @@
 use locule_core::Code;
 use locule_core::clock::Sources;
 use locule_store::postgres::{Address, Prefix};
-use locule_store::{Keeping, PostgresLayout};
+use locule_store::{Keeping, Migration, PostgresLayout};
 use locule_testbed::{Flavour, Postgres, Setup};
 
 use crate::place::{Place, Who};
@@ -114,7 +114,8 @@ fn a_database_of_another_encoding_is_refused(place: &Place) {
     let name = format!("ascii_{}", new.prefix);
     new.root(&format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'"));
     let privileged = Address::parse(&new.database.postgres().url_to(&name)).unwrap();
-    let refused = locule_store::migrate(&new.options, &privileged, None, &Sources::system()).unwrap_err();
+    let refused =
+        locule_store::migrate(&new.options, &privileged, &Migration::default(), &Sources::system()).unwrap_err();
     assert_eq!(refused.code(), Code::Invalid);
     assert!(refused.to_string().contains("UTF8"), "{refused}");
     new.root(&format!("DROP DATABASE {name}"));
@@ -158,7 +159,7 @@ fn somebody_who_is_no_superuser_can(place: &Place) {
             new.root(&format!("SET SESSION AUTHORIZATION {dba}; {}", include_str!("upstream/data.sql")));
         }
         let privileged = Address::parse(&new.database.url_for(&dba, "secret")).unwrap();
-        let migrate = || locule_store::migrate(&new.options, &privileged, None, &Sources::system());
+        let migrate = || locule_store::migrate(&new.options, &privileged, &Migration::default(), &Sources::system());
         let report = migrate().unwrap();
         assert_eq!(report.notes.len(), 1, "{:?}", report.notes);
         assert!(report.notes[0].contains("_backup cannot get around row security"), "{:?}", report.notes);

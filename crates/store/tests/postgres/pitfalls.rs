@@ -458,7 +458,7 @@ fn p39_what_is_not_granted_is_denied(place: &Place) {
             denied(place, who, &format!("SELECT * FROM {table}"));
         }
     }
-    for table in ["memory_vectors", "space_state", "space_audit", "locule.upgrade_rejects", "locule.migrations"] {
+    for table in ["space_state", "space_audit", "locule.upgrade_rejects", "locule.migrations"] {
         denied(place, Who::Rest("bob"), &format!("SELECT * FROM {table}"));
     }
     denied(place, Who::Server("bob"), "SELECT * FROM organizations");
@@ -569,7 +569,7 @@ fn p45_the_past_is_not_the_users(place: &Place) {
 
 fn a_foreign_row_is_not_there(place: &Place) {
     for who in BOB {
-        for table in ["memories", "memory_history"] {
+        for table in ["memories", "memory_history", "memory_vectors"] {
             assert_eq!(place.see(who, &format!("SELECT count(*) FROM {table} WHERE user_id = 'alice'")), "0");
         }
         let memory = "UPDATE memories SET memory = 'x' WHERE user_id = 'alice' RETURNING 1";

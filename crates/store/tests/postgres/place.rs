@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use locule_core::Result;
 use locule_core::clock::Sources;
 use locule_store::postgres::{Address, Pooler, Prefix, Report};
-use locule_store::{Keeping, Options, PostgresLayout};
+use locule_store::{Keeping, Migration, Options, PostgresLayout};
 use locule_testbed::{Database, Flavour, Postgres};
 use tempfile::TempDir;
 
@@ -99,7 +99,8 @@ impl Place {
 
     pub fn try_migrate(&self, model: Option<&str>) -> Result<Report> {
         let privileged = Address::parse(&self.database.url()).unwrap();
-        locule_store::migrate(&self.options, &privileged, model.map(str::to_owned), &Sources::system())
+        let migration = Migration { model: model.map(str::to_owned), ..Migration::default() };
+        locule_store::migrate(&self.options, &privileged, &migration, &Sources::system())
     }
 
     #[track_caller]

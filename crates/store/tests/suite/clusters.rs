@@ -9,7 +9,7 @@ use locule_core::clock::Sources;
 use locule_core::memory::NewMemory;
 use locule_store::moving::{Mover, Step};
 use locule_store::postgres::Address;
-use locule_store::{Cluster, Clusters, Keeping, Options, Postgres, PostgresLayout};
+use locule_store::{Cluster, Clusters, Keeping, Migration, Options, Postgres, PostgresLayout};
 use locule_testbed::{Flavour, Postgres as Server};
 
 use crate::house::{Process, code, identity};
@@ -29,7 +29,8 @@ impl Two {
         for layout in PostgresLayout::ALL {
             let options = two.options(Some((layout, false)), [1, 1]);
             let admin = Address::parse(&two.east.url()).unwrap();
-            locule_store::migrate_cluster(&options, "east", &admin, &Sources::system()).unwrap();
+            let migration = Migration { cluster: Some("east".to_owned()), ..Migration::default() };
+            locule_store::migrate(&options, &admin, &migration, &Sources::system()).unwrap();
         }
         two
     }

@@ -11,12 +11,12 @@ use locule_core::audit::{Actor, Outcome, SystemEntry};
 use locule_core::auth::{ActAs, KeyKind, KeyRecord, NewKey};
 use locule_core::clock::{ManualClock, Sources};
 use locule_core::directory::{Directory as _, State};
-use locule_core::id::{Identity, Issuer};
+use locule_core::id::{Identity, Issuer, Tag};
 use locule_core::policy::Act;
 use locule_core::{Code, Result, Target};
 use locule_store::directory::{Closed, Directory, Published};
 use locule_store::postgres::{Address, Pooler, Prefix, Report};
-use locule_store::{Keeping, Options, Postgres, PostgresLayout};
+use locule_store::{Keeping, Migration, Options, Postgres, PostgresLayout};
 use locule_testbed::{Database, Flavour, PgBouncer, Postgres as Cluster};
 use tempfile::TempDir;
 
@@ -176,7 +176,7 @@ impl Installation {
 
     pub fn migrate(&self) -> Result<Report> {
         let privileged = Address::parse(&self.database().url()).unwrap();
-        locule_store::migrate(&self.options, &privileged, None, &Sources::system())
+        locule_store::migrate(&self.options, &privileged, &Migration::default(), &Sources::system())
     }
 
     pub fn lead_through(&mut self, url: &str, pooler: Pooler) {
@@ -605,8 +605,14 @@ fn a_tag_leads_to_its_space_and_an_issuer_knows_its_own(home: Home) {
     place.provision("bob");
     let elsewhere = Identity { issuer: "https://other.example".try_into().unwrap(), ..identity("alice") };
     place.directory().provision(&elsewhere).unwrap();
-    let led = other.directory().tagged(alice.tag).unwrap();
-    assert_eq!(led, [identity("alice")]);
+    let led = |tag: Tag| other.directory().tagged(tag).unwrap();
+    assert_eq!(led(alice.tag), [identity("alice")]);
+    // What came from elsewhere leads there beside it, however often that is said, and to both who have brought the same.
+    let (bob, strange) = (place.provision("bob"), Tag(alice.tag.0 ^ 1));
+    place.directory().lead(alice.id, vec![strange, bob.tag, strange]).unwrap();
+    place.directory().lead(alice.id, vec![strange]).unwrap();
+    assert_eq!((led(strange), led(alice.tag)), (vec![identity("alice")], vec![identity("alice")]));
+    assert_eq!(led(bob.tag), [identity("alice"), identity("bob")]);
     let known = |begins: &'static str| {
         let known =
             other.directory().known(&Issuer::default(), &|subject| subject.as_str().starts_with(begins)).unwrap();

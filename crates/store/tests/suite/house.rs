@@ -15,9 +15,11 @@ use locule_core::id::{Identity, Issuer, MemoryId, SpaceId, Subject};
 use locule_core::memory::{Added, Hit, ListQuery, Memory, NewMemory};
 use locule_core::policy::Act;
 use locule_core::{Code, Erasure, Gate, Operator, Provision, Read, Request, Result, Scope, Target, Write};
-use locule_store::postgres::{Address, Pooler, Prefix};
+use locule_store::postgres::{Address, Pooler, Prefix, Report};
 use locule_store::vector::encode;
-use locule_store::{Durability, Find, Keeping, Model, Options, Postgres, PostgresLayout, Reader, Ready, Store, Writer};
+use locule_store::{
+    Durability, Find, Keeping, Migration, Model, Options, Postgres, PostgresLayout, Reader, Ready, Store, Writer,
+};
 use locule_testbed::{Flavour, Postgres as Cluster};
 use tempfile::TempDir;
 
@@ -28,12 +30,38 @@ pub struct Layout {
     pub postgres: Option<PostgresLayout>,
     /// Whether the database cannot read it.
     pub sealed: bool,
+    /// Which PostgreSQL, if another than usual.
+    pub on: Option<On>,
 }
 
-pub const ENCRYPTED: Layout = Layout { encrypted: true, postgres: None, sealed: false };
+/// A PostgreSQL, with and without the extension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    Fifteen,
+    Eighteen,
+    Pgvector,
+}
+
+impl On {
+    /// The oldest; or, for a run of the whole suite on another one, what LOCULE_SUITE_ON says.
+    fn usual() -> On {
+        match std::env::var("LOCULE_SUITE_ON").as_deref() {
+            Ok("18") => On::Eighteen,
+            Ok("18+pgvector") => On::Pgvector,
+            _ => On::Fifteen,
+        }
+    }
+
+    fn cluster(self) -> &'static Cluster {
+        Cluster::shared(if self == On::Fifteen { Flavour::Debian15 } else { Flavour::Eighteen })
+    }
+}
+
+pub const ENCRYPTED: Layout = Layout { encrypted: true, postgres: None, sealed: false, on: None };
 pub const PLAIN: Layout = Layout { encrypted: false, ..ENCRYPTED };
 pub const RLS: Layout = Layout { postgres: Some(PostgresLayout::Rls), ..ENCRYPTED };
 pub const RLS_SEALED: Layout = Layout { sealed: true, ..RLS };
+pub const RLS_PGVECTOR: Layout = Layout { on: Some(On::Pgvector), ..RLS };
 pub const SCHEMA: Layout = Layout { postgres: Some(PostgresLayout::Schema), ..ENCRYPTED };
 pub const DATABASE: Layout = Layout { postgres: Some(PostgresLayout::Database), ..ENCRYPTED };
 
@@ -85,7 +113,8 @@ impl House {
     pub fn at(data: PathBuf, layout: &Layout, change: impl FnOnce(&mut Options)) -> House {
         let mut options = Options::at(data);
         options.encrypted = layout.encrypted;
-        let database = layout.postgres.map(|kind| postgres(&mut options, kind, layout.sealed));
+        let on = layout.on.unwrap_or_else(On::usual);
+        let database = layout.postgres.map(|kind| postgres(&mut options, kind, on, layout.sealed));
         change(&mut options);
         let clock = ManualClock::at(noon());
         let process = Process::open(&options, &clock).unwrap();
@@ -102,19 +131,25 @@ impl House {
 
     /// Asks the database that the spaces are in, as somebody whom nothing holds.
     pub fn psql(&self, sql: &str) -> String {
-        Cluster::shared(Flavour::Debian15).psql_in(&self.database.as_ref().expect("a database").0, sql)
+        let database = self.database.as_ref().expect("a database");
+        database.on.cluster().psql_in(&database.name, sql)
     }
 
     /// The same in another database of the cluster.
     pub fn psql_in(&self, database: &str, sql: &str) -> String {
-        Cluster::shared(Flavour::Debian15).psql_in(database, sql)
+        self.database.as_ref().expect("a database").on.cluster().psql_in(database, sql)
     }
 
     /// Sets the database up again, as `locule migrate` does.
-    pub fn migrate(&self) {
-        let url = Cluster::shared(Flavour::Debian15).url_to(&self.database.as_ref().expect("a database").0);
-        let admin = Address::parse(&url).unwrap();
-        locule_store::migrate(&self.options, &admin, None, &Sources::system()).unwrap();
+    pub fn migrate(&self) -> Report {
+        self.migrate_as(&Migration::default())
+    }
+
+    /// The same with more to do.
+    pub fn migrate_as(&self, migration: &Migration) -> Report {
+        let database = self.database.as_ref().expect("a database");
+        let admin = Address::parse(&database.on.cluster().url_to(&database.name)).unwrap();
+        locule_store::migrate(&self.options, &admin, migration, &Sources::system()).unwrap()
     }
 
     /// Another program on the same data.
@@ -155,11 +190,11 @@ impl Deref for House {
 
 /// A database of its own for an installation, set up as an operator would: once for each layout, and copied after that.
 /// The copies share the roles, which belong to the cluster, and so the master key that their passwords come from.
-fn postgres(options: &mut Options, layout: PostgresLayout, sealed: bool) -> Kept {
-    static ORIGINALS: [OnceLock<(String, Vec<u8>)>; 3] = [const { OnceLock::new() }; 3];
+fn postgres(options: &mut Options, layout: PostgresLayout, on: On, sealed: bool) -> Kept {
+    static ORIGINALS: [OnceLock<(String, Vec<u8>)>; 9] = [const { OnceLock::new() }; 9];
     static COPIES: AtomicUsize = AtomicUsize::new(0);
-    let cluster = Cluster::shared(Flavour::Debian15);
-    let word = format!("{layout:?}").to_lowercase();
+    let cluster = on.cluster();
+    let word = format!("{layout:?}_{on:?}").to_lowercase();
     let kept = |database: &str| Postgres {
         layout,
         address: Address::parse(&cluster.url_to(database)).unwrap().anybody(),
@@ -169,14 +204,15 @@ fn postgres(options: &mut Options, layout: PostgresLayout, sealed: bool) -> Kept
         sealed,
         clusters: locule_store::Clusters::default(),
     };
-    let (original, key) = ORIGINALS[layout as usize].get_or_init(|| {
+    let (original, key) = ORIGINALS[3 * layout as usize + on as usize].get_or_init(|| {
         let original = format!("original_{word}");
         cluster.create_database(&original);
         let place = tempfile::tempdir().unwrap();
         let mut options = Options::at(place.path().join("data"));
         options.keeping = Keeping::Postgres(kept(&original));
         let admin = Address::parse(&cluster.url_to(&original)).unwrap();
-        locule_store::migrate(&options, &admin, None, &Sources::system()).unwrap();
+        let migration = Migration { pgvector: on == On::Pgvector, ..Migration::default() };
+        locule_store::migrate(&options, &admin, &migration, &Sources::system()).unwrap();
         (original, std::fs::read(options.data.join("master.key")).unwrap())
     });
     let copy = format!("copy_{}", COPIES.fetch_add(1, Ordering::Relaxed));
@@ -188,15 +224,18 @@ fn postgres(options: &mut Options, layout: PostgresLayout, sealed: bool) -> Kept
     std::fs::set_permissions(options.data.join("master.key"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
         .unwrap();
     options.keeping = Keeping::Postgres(kept(&copy));
-    Kept(copy)
+    Kept { name: copy, on }
 }
 
 /// A database that goes with the house.
-pub struct Kept(String);
+pub struct Kept {
+    name: String,
+    on: On,
+}
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        let _ = Cluster::shared(Flavour::Debian15).try_psql(&format!("DROP DATABASE {} WITH (FORCE)", self.0));
+        let _ = self.on.cluster().try_psql(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
     }
 }
 

@@ -25,6 +25,12 @@ macro_rules! for_each_layout {
                 super::$rule(&crate::house::RLS);
             })*
         }
+        mod rls_with_pgvector {
+            $(#[test]
+            fn $rule() {
+                super::$rule(&crate::house::RLS_PGVECTOR);
+            })*
+        }
         mod rls_sealed {
             $(#[test]
             fn $rule() {
@@ -80,6 +86,7 @@ mod kill;
 mod machine;
 mod memories;
 mod moves;
+mod pgvector;
 mod pool;
 mod relationships;
 mod runs;

@@ -19,7 +19,7 @@ use locule_core::relationship::{NewRelationship, Strength};
 use locule_core::{Code, Move, Result};
 use locule_store::moving::{Mover, Receipt, Step};
 use locule_store::postgres::{Address, Pooler, Prefix};
-use locule_store::{Keeping, Options, Postgres, PostgresLayout};
+use locule_store::{Keeping, Migration, Options, Postgres, PostgresLayout};
 use locule_testbed::{Flavour, Postgres as Cluster};
 use serde_json::json;
 use tempfile::TempDir;
@@ -80,7 +80,13 @@ impl Ground {
             let url = cluster.url_to(original);
             for layout in PostgresLayout::ALL {
                 let options = options(&place.path().join("data"), &url, Some((layout, false)));
-                locule_store::migrate(&options, &Address::parse(&url).unwrap(), None, &Sources::system()).unwrap();
+                locule_store::migrate(
+                    &options,
+                    &Address::parse(&url).unwrap(),
+                    &Migration::default(),
+                    &Sources::system(),
+                )
+                .unwrap();
             }
             std::fs::read(place.path().join("data/master.key")).unwrap()
         });

@@ -3,8 +3,8 @@
 mod layout;
 
 use clap::{Args, Subcommand};
-use locule::Keeping;
 use locule::postgres::Address;
+use locule::{Keeping, Migration};
 
 use super::context::Context;
 use super::failure::{Failure, Outcome};
@@ -23,6 +23,7 @@ use super::output::{self, say, shown};
 /// Examples:
 ///   locule migrate --layout rls --admin-url postgres://postgres:secret@db.example.com/app
 ///   DATABASE_URL=postgres://… locule migrate --layout schema
+///   locule migrate --layout rls --pgvector --admin-url postgres://…
 ///   locule migrate layout --help       Carry spaces to another layout
 #[derive(Args)]
 #[command(verbatim_doc_comment, args_conflicts_with_subcommands = true)]
@@ -41,6 +42,9 @@ pub struct Migrate {
     /// Take over the vectors of older tables, made by this model
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
+    /// Make the extension pgvector if it is not there, for searching with SQL; the server does without it
+    #[arg(long)]
+    pgvector: bool,
 }
 
 #[derive(Subcommand)]
@@ -70,10 +74,8 @@ impl Migrate {
             init::prepare(data)?;
         }
         let admin = Address::parse(admin)?;
-        let report = match &self.cluster {
-            Some(cluster) => locule::migrate_cluster(&engine, cluster, &admin)?,
-            None => locule::migrate(&engine, &admin, self.model)?,
-        };
+        let migration = Migration { cluster: self.cluster.clone(), model: self.model, pgvector: self.pgvector };
+        let report = locule::migrate(&engine, &admin, &migration)?;
         if context.json() {
             return output::json(&report);
         }
@@ -85,6 +87,9 @@ impl Migrate {
         }
         if report.vectors > 0 {
             say(format!("took over {} vectors", report.vectors));
+        }
+        if report.pgvector {
+            say("pgvector  is there: memory_vectors.vector has every vector that is not sealed".to_owned());
         }
         for (reason, count) in &report.put_aside {
             say(format!("put aside {count} rows in locule.upgrade_rejects: {reason}"));

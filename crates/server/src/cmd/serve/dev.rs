@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use locule::auth::{ActAs, KeyKind};
 use locule::postgres::Address;
-use locule::{Engine, Keeping, Request};
+use locule::{Engine, Keeping, Migration, Request};
 
 use super::init::{self, Found};
 use crate::cmd::context::reason;
@@ -27,7 +27,7 @@ pub fn open(config: &Config) -> Result<Engine, Failure> {
     let engine = locule::Config { create, ..config.engine() };
     // Trying it out is one command: where somebody may set the database up, it is done at once.
     if let (Keeping::Postgres(_), Some(admin)) = (&engine.keeping, config.privileged()) {
-        locule::migrate(&engine, &Address::parse(admin)?, None)?;
+        locule::migrate(&engine, &Address::parse(admin)?, &Migration::default())?;
     }
     Ok(Engine::open(engine)?)
 }

@@ -50,9 +50,17 @@ fn come_along(store: &dyn Fn(&Path) -> Value) {
     assert_eq!((&run["run_id"], &run["agent_id"]), (&json!("r-1"), &json!("coach")));
     assert_eq!(run["metadata"]["actor_id"], "ali");
     kept(bob.all(), "I live in Bruges");
+    // An id of mem0's leads a service to its owner, and nobody else to anything; not once the owner is erased.
+    let by_id = format!("/mem0/v1/memories/{}/", run["id"].as_str().unwrap());
+    let service = house.caller("alice-123", &house.service_key("*"));
+    assert_eq!(service.get(&by_id).expect(200).json()["user_id"], "alice-123");
+    house.caller("bob-456", &house.service_key("bob-456")).get(&by_id).expect(404);
+    bob.get(&by_id).expect(404);
     assert!(kept(bob.all(), "I like green tea")["expiration"].is_string());
     let found = alice.post("/memories/search", json!({"query": "what must I not eat?", "limit": 1})).expect(200).json();
     assert_eq!(found["results"][0]["memory"], "I am allergic to peanuts");
+    service.delete("/mem0/v2/entities/user/alice-123/").expect(200);
+    service.get(&by_id).expect(404);
 }
 
 #[test]

@@ -34,6 +34,22 @@ const TABLE: &str = "
     DELETE /mem0/v1/batch                     401    401     404      403    200   200     200     200   404    403
     GET    /mem0/v1/event/{id}                401    401     404      200    200   200     200     200   404    403
     GET    /mem0/v1/events                    401    401     403      200    200   200     200     200   403    403
+    POST   /mem0/v1/feedback                  401    401     404      403    200   200     200     200   404    403
+    POST   /mem0/v1/exports                   401    401     403      403    201   201     201     400   403    403
+    POST   /mem0/v1/exports/get               401    401     403      404    404   404     400     400   403    403
+    POST   /mem0/v1/summary                   401    401     403      403    200   200     200     400   403    403
+    POST /mem0/api/v1/orgs/organizations/{org}/projects 401 401 200 403 200 200 403 200 403 403
+    GET /mem0/api/v1/orgs/organizations/{org}/projects/{project} 401 401 200 200 200 200 403 200 403 403
+    PATCH /mem0/api/v1/orgs/organizations/{org}/projects/{project} 401 401 200 403 200 200 403 200 403 403
+    DELETE /mem0/api/v1/orgs/organizations/{org}/projects/{project} 401 401 403 403 403 403 403 403 403 403
+    GET    /mem0/api/v1/orgs/organizations/{org}/projects/{project}/members 401 401 200 200 200 200 200 200 200 200
+    POST   /mem0/api/v1/orgs/organizations/{org}/projects/{project}/members 401 401 403 403 403 403 403 403 403 403
+    PUT    /mem0/api/v1/orgs/organizations/{org}/projects/{project}/members 401 401 403 403 403 403 403 403 403 403
+    DELETE /mem0/api/v1/orgs/organizations/{org}/projects/{project}/members 401 401 403 403 403 403 403 403 403 403
+    GET /mem0/api/v1/webhooks/projects/{project} 401 401 403 403 403 200 403 200 403 403
+    POST /mem0/api/v1/webhooks/projects/{project} 401 401 403 403 403 201 403 201 403 403
+    PUT /mem0/api/v1/webhooks/{webhook} 401 401 403 403 403 404 403 404 403 403
+    DELETE /mem0/api/v1/webhooks/{webhook} 401 401 403 403 403 404 403 404 403 403
     GET    /mem0/v2/entities/user/{name}/profile 401 401     403      200    200   200     200     200   403    403
     GET    /mem0/v2/profiles/settings         401    401     200      200    200   200     200     200   200    200
     POST   /mem0/v2/profiles/settings         401    401     200      200    200   200     200     200   200    200
@@ -105,10 +121,21 @@ fn body(method: &str, route: &str, alice: &str, names: bool, id: &str) -> Option
         }
         "/v1/memories/{id}" | "/memories/{id}" if method == "PUT" => json!({"metadata": {"changed": true}}),
         "/v1/batch" => return Some(json!({"memories": [{"memory_id": id, "metadata": {"changed": true}}]})),
+        "/v1/feedback" => return Some(json!({"memory_id": id, "feedback": "POSITIVE"})),
+        "/v1/exports" | "/v1/exports/get" | "/v1/summary" => json!({}),
+        "/api/v1/orgs/organizations/{org}/projects" | "/api/v1/orgs/organizations/{org}/projects/{project}"
+            if method != "GET" =>
+        {
+            return Some(json!({"description": "of the test"}));
+        }
+        "/api/v1/webhooks/projects/{project}" if method == "POST" => {
+            return Some(json!({"url": "https://example.com"}));
+        }
         _ => return None,
     };
     if names && method == "POST" {
-        if route.contains("/v3/memories/search") || route.contains("/v2/") {
+        let in_filters = ["/v3/memories/search", "/v2/", "/v1/exports", "/v1/summary"];
+        if in_filters.iter().any(|part| route.contains(part)) {
             body["filters"] = json!({ "user_id": alice });
         } else {
             body["user_id"] = json!(alice);
@@ -138,9 +165,16 @@ fn everybody_gets_what_the_table_says(layout: Layout) {
                 path.push_str("?user_id=");
                 path.push_str(&alice);
             }
+            let caller = caller(&house, kind, &alice);
+            if path.contains("{project}") || path.contains("{webhook}") {
+                let ping = caller.get("/mem0/v1/ping").json();
+                path = path.replace("{project}", ping["project_id"].as_str().unwrap_or("prj_none"));
+                path = path.replace("{webhook}", "wh_aaaaaaaaaaaaaaaaaaaaaaaaaa");
+            }
+            path = path.replace("{org}", "org_locule");
             let body = body(method, route, &alice, names, &id);
             let body = body.map(|body| body.to_string().into_bytes());
-            let answer = caller(&house, kind, &alice).call(method, &path, body.as_deref());
+            let answer = caller.call(method, &path, body.as_deref());
             if answer.status != status {
                 wrong.push(format!("{kind}: {method} {route}: {} and not {status}: {}", answer.status, answer.text()));
             }

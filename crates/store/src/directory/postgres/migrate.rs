@@ -11,6 +11,7 @@ pub const STEPS: &[&str] = &[
     include_str!("../../migrations/postgres/directory-1.sql"),
     include_str!("../../migrations/postgres/directory-2.sql"),
     include_str!("../../migrations/postgres/directory-3.sql"),
+    include_str!("../../migrations/postgres/directory-4.sql"),
 ];
 
 /// Does what is missing, in a transaction under way that nobody else migrates in at the same time, as somebody who may hand

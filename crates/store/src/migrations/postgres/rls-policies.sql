@@ -131,6 +131,11 @@ CREATE POLICY locule_tenant_update ON public.memories AS RESTRICTIVE FOR UPDATE 
     USING (user_id IS NOT NULL)
     WITH CHECK (metadata ->> 'org_id' IS NULL OR metadata ->> 'org_id' = ANY ((SELECT locule.organizations('{owner,admin,member}'))::text[]));
 
+-- One's own vectors, for searching with SQL. Members of an organisation read its memories and nobody's vectors.
+GRANT SELECT ON public.memory_vectors TO authenticated;
+CREATE POLICY locule_read ON public.memory_vectors FOR SELECT TO authenticated
+    USING (user_id = (SELECT locule.caller()));
+
 GRANT SELECT ON public.memory_history TO authenticated;
 CREATE POLICY locule_read ON public.memory_history FOR SELECT TO authenticated
     USING (user_id = (SELECT locule.caller()));
