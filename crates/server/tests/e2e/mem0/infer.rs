@@ -36,6 +36,8 @@ for_file_and_rls! {
     an_agents_work_becomes_one_memory
     who_is_erased_leaves_no_work
     exports_and_summaries_are_written_by_the_model
+    the_native_face_asks_for_it_with_a_word
+    a_model_that_hangs_keeps_no_receiver_waiting
 }
 
 /// What stands in the document that a model is given.
@@ -189,6 +191,10 @@ fn what_fails_is_tried_again(layout: Layout) {
     // Each fault happens to whoever speaks of it, the first time.
     let happened: Arc<Mutex<HashSet<&'static str>>> = Arc::default();
     let model = Web::answering(move |asked| {
+        if asked.body.contains("[never]") {
+            // As some endpoints do, it repeats what it was told.
+            return Say::Whole { status: 400, headers: Vec::new(), body: asked.body.clone() };
+        }
         let fault =
             ["[busy]", "[broken]", "[cut]", "[slow]", "[odd]"].into_iter().find(|fault| asked.body.contains(fault));
         match fault.filter(|fault| happened.lock().unwrap().insert(fault)) {
@@ -219,6 +225,12 @@ fn what_fails_is_tried_again(layout: Layout) {
         let job = caller.get(&format!("/api/me/jobs/{}", event["id"].as_str().unwrap())).expect(200).json();
         assert_eq!(job["attempts"], 2, "{job}");
     }
+    // What would happen again is not tried again.
+    let alice = house.alice();
+    let refused = done(&alice, &add(&alice, &format!("[never] {}", value("alice-123"))));
+    assert_eq!((&refused["status"], alice.count()), (&json!("FAILED"), 0));
+    let why = refused["error"].as_str().unwrap();
+    assert!(why.contains("refuses this request (status 400)") && !why.contains('«'), "{why}");
 }
 
 fn garbage_is_a_failure_that_keeps_what_was_said(layout: Layout) {
@@ -381,6 +393,66 @@ fn exports_and_summaries_are_written_by_the_model(layout: Layout) {
     bob.post("/mem0/v1/exports/get/", json!({"memory_export_id": made["id"]})).expect(404);
     get(json!({})).expect(400);
     get(json!({"memory_export_id": "x"})).expect(400);
+}
+
+fn the_native_face_asks_for_it_with_a_word(layout: Layout) {
+    let model = Web::answering(notes);
+    let house = house(layout, &model, &[]);
+    let alice = house.alice();
+    let (tea, coffee) = (value("alice-123"), value("alice-123"));
+    let job = |body: Value| {
+        let job = alice.post("/memories", body).expect(202).json();
+        assert_eq!((&job["kind"], &job["status"], &job["attempts"]), (&json!("extract"), &json!("pending"), &json!(0)));
+        done(&alice, job["id"].as_str().unwrap());
+        alice.get(&format!("/api/me/jobs/{}", job["id"].as_str().unwrap())).expect(200).json()
+    };
+    let first = job(json!({"memory": tea, "infer": true, "agent_id": "chef"}));
+    assert_eq!((&first["status"], &first["payload"]), (&json!("succeeded"), &json!({})));
+    let messages = json!([{"role": "user", "content": "and"}, {"role": "assistant", "content": coffee}]);
+    job(json!({"messages": messages, "infer": true, "custom_instructions": "of the request"}));
+    let mut expected = vec!["and".to_owned(), tea, coffee];
+    expected.sort();
+    assert_eq!(texts(&alice), expected);
+    assert!(model.asked()[1].body.contains("of the request"));
+    // A job's results name its memories, and say nothing of them.
+    assert_eq!(first["results"]["memories"].as_array().unwrap().len(), 1);
+    assert!(!first.to_string().contains('«'), "{first}");
+    for bad in [
+        json!({"infer": true}),
+        json!({"infer": true, "memory": "x", "messages": messages}),
+        json!({"infer": true, "memories": [{"memory": "x"}]}),
+        json!({"infer": true, "messages": []}),
+        json!({"infer": true, "messages": [{"role": "system", "content": "x"}]}),
+        json!({"infer": true, "memory": "x", "ttl_s": 5, "run_id": "r"}),
+        json!({"infer": true, "memory": "a\u{0}b"}),
+        json!({"messages": messages}),
+        json!({"memory": "x", "custom_instructions": "y"}),
+    ] {
+        alice.post("/memories", bad).expect(422);
+    }
+    let list = alice.get("/api/me/jobs?kind=extract&status=succeeded&limit=1").expect(200).json();
+    assert_eq!((&list["total"], list["jobs"].as_array().unwrap().len()), (&json!(2), 1));
+    alice.get(&format!("/api/me/jobs?cursor={}", list["next_cursor"].as_str().unwrap())).expect(200);
+    alice.get("/api/me/jobs?status=odd").expect(422);
+}
+
+fn a_model_that_hangs_keeps_no_receiver_waiting(layout: Layout) {
+    let model = Web::answering(|asked| notes(asked).held());
+    let receiver = Web::saying([], Say::status(200));
+    let house = house(layout, &model, &[("LOCULE_WEBHOOKS_ALLOW", "127.0.0.1"), ("LOCULE_CHAT_CONCURRENCY", "2")]);
+    let callers: Vec<_> = (0..10).map(|number| house.user(&format!("user-{number}"))).collect();
+    let events: Vec<_> = callers.iter().map(|caller| add(caller, &value(&caller.owner))).collect();
+    model.wait_for(2);
+    let service = house.caller("user-9", &house.service_key("*"));
+    let hook = json!({"name": "hook", "url": receiver.url(), "event_types": ["memory_add"]});
+    service.post("/project/webhooks", hook).expect(201);
+    callers[9].add("a fact");
+    receiver.wait_for(1);
+    assert_eq!(model.asked().len(), 2, "no more at a time than is set up");
+    model.release();
+    for (caller, event) in callers.iter().zip(events) {
+        assert_eq!(done(caller, &event)["status"], "SUCCEEDED");
+    }
 }
 
 #[test]
