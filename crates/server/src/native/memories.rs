@@ -122,7 +122,8 @@ async fn list(caller: Caller<ReadMemories>, Query(page): Query<PageQuery>) -> Re
     }))
 }
 
-/// Delete all memories that match, all of them without a filter, in one transaction.
+/// Delete all memories that match, all of them without a filter, in one transaction. With all of them goes what was to become
+/// memories or was made of them: conversations that wait for a model, or were kept when it failed, exports and summaries.
 #[utoipa::path(delete, path = "/api/{user_id}/memories", tag = "memories",
     params(("user_id" = String, Path, description = "Your own id, or `me`"), Which),
     responses((status = 200, body = DeletedOut), (status = 422, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]

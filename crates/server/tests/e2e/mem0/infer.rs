@@ -37,6 +37,8 @@ for_file_and_rls! {
     who_is_erased_leaves_no_work
     exports_and_summaries_are_written_by_the_model
     the_native_face_asks_for_it_with_a_word
+    who_deletes_everything_is_not_told_it_again
+    servers_beside_each_other_do_each_thing_once
     a_model_that_hangs_keeps_no_receiver_waiting
 }
 
@@ -436,6 +438,57 @@ fn the_native_face_asks_for_it_with_a_word(layout: Layout) {
     alice.get("/api/me/jobs?status=odd").expect(422);
 }
 
+fn who_deletes_everything_is_not_told_it_again(layout: Layout) {
+    let model = Web::answering(|asked| match asked.body.contains("[never]") {
+        true => Say::status(400),
+        false => notes(asked).held(),
+    });
+    let house = house(layout, &model, &[]);
+    let (alice, bob) = (house.alice(), house.bob());
+    done(&alice, &add(&alice, &format!("[never] {}", value("alice-123"))));
+    let made = alice.post("/mem0/v1/exports/", json!({"filters": {"user_id": "alice-123"}})).expect(201).json();
+    done(&alice, made["id"].as_str().unwrap());
+    let bobs = add(&bob, &value("bob-456"));
+    add(&alice, &value("alice-123"));
+    model.wait_for(3);
+    add(&alice, &value("alice-123"));
+    assert_eq!(alice.get("/api/me/jobs").expect(200).json()["total"], 4);
+    // A part of it is not everything.
+    alice.delete("/memories?agent_id=chef").expect(200);
+    assert_eq!(alice.get("/api/me/jobs").expect(200).json()["total"], 4);
+    alice.delete("/mem0/v1/memories/?user_id=alice-123").expect(200);
+    model.release();
+    assert_eq!(done(&bob, &bobs)["status"], "SUCCEEDED");
+    let kept = value("alice-123");
+    assert_eq!(done(&alice, &add(&alice, &kept))["status"], "SUCCEEDED");
+    assert_eq!((texts(&alice), alice.get("/api/me/jobs").expect(200).json()["total"].clone()), (vec![kept], json!(1)));
+}
+
+fn servers_beside_each_other_do_each_thing_once(layout: Layout) {
+    let model = Web::answering(notes);
+    let house = house(layout, &model, &[]);
+    let other = house.another();
+    let callers: Vec<_> = (0..8).map(|number| house.user(&format!("user-{number}"))).collect();
+    let events: Vec<_> = (0..3)
+        .flat_map(|_| &callers)
+        .enumerate()
+        .map(|(number, caller)| {
+            let text = value(&caller.owner);
+            let door = if number % 2 == 0 { caller.clone() } else { caller.clone().at(&other) };
+            (caller, add(&door, &text), text)
+        })
+        .collect();
+    for (caller, event, text) in &events {
+        let event = done(caller, event);
+        assert_eq!((&event["status"], &event["results"][0]["memory"]), (&json!("SUCCEEDED"), &json!(text)));
+    }
+    assert_eq!(model.asked().len(), events.len(), "nothing was asked twice");
+    for caller in &callers {
+        assert_eq!(caller.count(), 3);
+        house.assert_chain_whole(&caller.owner);
+    }
+}
+
 fn a_model_that_hangs_keeps_no_receiver_waiting(layout: Layout) {
     let model = Web::answering(|asked| notes(asked).held());
     let receiver = Web::saying([], Say::status(200));
@@ -473,4 +526,18 @@ fn without_a_model_everything_works_that_needs_none() {
     let summary = alice.post("/mem0/v1/summary/", json!({ "filters": mine })).expect(200).json();
     assert!(summary["summary"].as_str().unwrap().contains(&text) && summary["inferred"] == false, "{summary}");
     assert!(house.log().iter().any(|line| line.contains("no model is configured")), "it is said at the start");
+}
+
+#[test]
+fn a_server_that_is_told_to_stop_waits_for_no_model() {
+    let model = Web::answering(|asked| notes(asked).held());
+    let mut house = house(Layout::File, &model, &[]);
+    let alice = house.alice();
+    let event = add(&alice, &value("alice-123"));
+    model.wait_for(1);
+    // The model has a minute to answer; a server that waited for it would be stopped by force.
+    house.stop();
+    house.start();
+    let event = alice.get(&format!("/mem0/v1/event/{event}/")).expect(200).json();
+    assert_eq!((&event["status"], &event["error"]), (&json!("RUNNING"), &Value::Null), "until its claim lapses");
 }
