@@ -7,6 +7,7 @@ import asyncio
 import datetime
 import os
 import sys
+import time
 import uuid
 
 from mem0 import AsyncMemoryClient, MemoryClient
@@ -71,6 +72,19 @@ def item_03(client):
     assert inferred["event_id"] and inferred["status"], inferred
     assert texts(client.get_all(filters=MINE)) == [
         "I am allergic to peanuts", "I like green tea", "I live in Ghent", "I work as a plumber", "Noted: Ghent"]
+
+
+def item_03_inferred(client):
+    """What a model finds is there once the event says so, at once if that was asked for. The model notes what was said."""
+    waited = client.add("I work as a plumber", user_id=USER, async_mode=False)
+    assert waited["status"] == "SUCCEEDED" and waited["results"][0]["memory"] == "I work as a plumber", waited
+    asked = client.add([{"role": "user", "content": "I live in Ghent"}], user_id=USER)
+    assert asked["status"] == "PENDING" and asked["event_id"], asked
+    until = time.monotonic() + 60
+    while client.get_all(filters=MINE)["count"] < 2:
+        assert time.monotonic() < until, "nothing came of it"
+        time.sleep(0.05)
+    assert texts(client.get_all(filters=MINE)) == ["I live in Ghent", "I work as a plumber"]
 
 
 def item_04(client):

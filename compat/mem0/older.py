@@ -1,4 +1,4 @@
-"""mem0's Python client of before (1.0), unmodified: older.py HOST KEY USER."""
+"""mem0's Python client of before (1.0), unmodified: older.py HOST KEY USER [infer]."""
 
 import sys
 
@@ -7,6 +7,11 @@ from mem0 import MemoryClient
 HOST, KEY, USER = sys.argv[1:4]
 
 client = MemoryClient(api_key=KEY, host=HOST)
+if sys.argv[4:] == ["infer"]:
+    # A model is there that notes what was said.
+    found = client.add([{"role": "user", "content": "I work as a plumber"}], user_id=USER)
+    assert [result["memory"] for result in found["results"]] == ["I work as a plumber"], found
+    client.delete_all(user_id=USER)
 added = client.add([{"role": "user", "content": "I like green tea"}], user_id=USER, infer=False)
 memory_id = added["results"][0]["id"]
 client.add("I run at night", user_id=USER, run_id="r-1", infer=False)

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use crate::audit::{Actor, Origin, Outcome, SystemEntry};
-use crate::auth::{IssuedAt, KeyId, KeyRecord, Principal, Who, refused};
+use crate::auth::{ActAs, IssuedAt, KeyId, KeyRecord, Principal, Who, refused};
 use crate::clock::Sources;
 use crate::directory::{Directory, Known, Standing, State};
 use crate::id::{Identity, SpaceId, Subject, Tag};
@@ -114,14 +114,24 @@ impl Gate {
     }
 
     /// The right to see and change the settings and webhooks of the application that a service belongs to. A user's own
-    /// settings are in their space.
+    /// settings are in their space. A service that acts for some users alone has it not: a webhook hears of all of them.
     pub fn manage(&self, principal: &Principal, request: &Request) -> Result<Management> {
         self.on_record(principal, Target::Own, Act::Manage, request, || {
-            let Who::Service { issuer, .. } = &principal.who else {
-                return Err(Error::new(
-                    Code::NotAllowed,
-                    "Only a service key sees and changes a project. Your own settings are at /api/me/settings.",
-                ));
+            let issuer = match &principal.who {
+                Who::Service { issuer, act_as: ActAs::Anyone } => issuer,
+                Who::Service { .. } => {
+                    return Err(Error::new(
+                        Code::NotAllowed,
+                        "This service key acts for some users alone. Only one that acts for all of them (`--act-as '*'`) \
+                         sees and changes their project.",
+                    ));
+                }
+                _ => {
+                    return Err(Error::new(
+                        Code::NotAllowed,
+                        "Only a service key sees and changes a project. Your own settings are at /api/me/settings.",
+                    ));
+                }
             };
             if !allows(principal.role(), Act::Manage) {
                 return Err(not_allowed());

@@ -9,9 +9,11 @@ use locule_store::directory::{Figures, SystemRecord, UserRecord};
 use crate::Engine;
 
 impl Engine {
-    /// Tells the directory the figures that spaces have for it. To be called every minute or so.
+    /// Tells the directory the figures that spaces have for it, and finishes erasures that had to wait for a cluster. To be called
+    /// every minute or so.
     pub fn publish(&self) -> Result<()> {
-        self.store.spaces.publish()
+        self.store.spaces.publish()?;
+        self.store.spaces.finish_waiting_erasures().map(drop)
     }
 
     /// Gives a user a space.

@@ -125,6 +125,8 @@ pub fn public() -> OpenApiRouter<Arc<App>> {
         .merge(native::relationships::routes())
         .merge(native::runs::routes())
         .merge(native::jobs::routes())
+        .merge(native::settings::routes())
+        .merge(native::project::routes())
         .merge(native::space::routes())
         .merge(mem0::routes())
         .merge(openapi::routes())

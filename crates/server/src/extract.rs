@@ -12,7 +12,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use http_body_util::{BodyExt, Limited};
 use locule::{
-    Act, Code, Engine, Erasure, Error, Operator, Principal, Read, Request, Result, Scope, Target, Write, limit,
+    Act, Code, Engine, Erasure, Error, Management, Operator, Principal, Read, Request, Result, Role, Scope, Target,
+    Write, limit,
 };
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
@@ -166,6 +167,52 @@ impl<A: Acting> Caller<A> {
     ) -> Result<T, Refusal> {
         let (app, share) = (self.app.clone(), self.share);
         Ok(app.pool.run(share, kind, app.deadline, move || work(&self)).await?)
+    }
+}
+
+/// Somebody verified as a service, which manages its application.
+pub struct Managing {
+    app: Arc<App>,
+    principal: Arc<Principal>,
+    request: Request,
+    share: Share,
+}
+
+impl FromRequestParts<Arc<App>> for Managing {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
+        let request = Request { id: request_id(parts), ..Request::default() };
+        let principal = match authenticate(app, &parts.headers).await {
+            Ok(principal) => Arc::new(principal),
+            Err(error) => return Err(refuse_stranger(app, error, None, Act::Manage, request).await),
+        };
+        let share = app.share(&principal, None);
+        app.check_rate(share)?;
+        let managing = Managing { app: app.clone(), principal, request, share };
+        if managing.principal.role() != Role::Service {
+            // It is refused, on record, before its body is read.
+            managing.again().run(|_, _| Ok(())).await?;
+        }
+        Ok(managing)
+    }
+}
+
+impl Managing {
+    fn again(&self) -> Self {
+        let Managing { app, principal, request, share } = self;
+        Managing { app: app.clone(), principal: principal.clone(), request: request.clone(), share: *share }
+    }
+
+    /// Does something with the right to manage.
+    pub async fn run<T: Send + 'static>(
+        self,
+        work: impl FnOnce(&Engine, &Management) -> Result<T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let Managing { app, principal, request, share } = self;
+        let engine = app.engine.clone();
+        let manage = move || work(&engine, &engine.gate().manage(&principal, &request)?);
+        Ok(app.pool.run(share, Kind::Write, app.deadline, manage).await?)
     }
 }
 

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use locule_core::id::SpaceId;
-use locule_core::{Code, Error, Place, Result};
+use locule_core::{Error, Place, Result};
 
+use crate::awaited::{Awaited, Trial};
 use crate::directory::Directory;
 use crate::layout::Layout;
 use crate::places::Places;
@@ -122,25 +123,33 @@ impl Postgres {
     }
 
     /// Every layout on every cluster: spaces may be on their way from one to another. A cluster that holds its users apart no
-    /// more is refused.
+    /// more is refused, and one that does not answer is waited for.
     pub(crate) fn places(&self, main: &Server, directory: &Arc<Directory>, seals: &Arc<Seals>) -> Result<Places> {
         let mut places = HashMap::new();
-        let mut add = |name: &str, server: &Server| -> Result<()> {
-            for layout in PostgresLayout::ALL {
-                let place = place(layout, name)?;
-                places.insert(place, self.layout_at(layout, place, server.clone(), directory, seals.clone()));
-            }
-            Ok(())
-        };
-        add(MAIN, main)?;
+        for layout in PostgresLayout::ALL {
+            let place = place(layout, MAIN)?;
+            places.insert(place, self.layout_at(layout, place, main.clone(), directory, seals.clone()));
+        }
         for cluster in &self.clusters.others {
             let server = main.at(cluster.address.clone());
-            let checked = postgres::refuse_wrong_pooler(&server)
-                .and_then(|()| postgres::refuse_what_leaks(&self.alone(&cluster.name)?, &server));
-            checked.map_err(|error| of_cluster(&cluster.name, error))?;
-            add(&cluster.name, &server)?;
+            let trial = Arc::new(self.trial(&cluster.name, server.clone())?);
+            trial.begin()?;
+            for layout in PostgresLayout::ALL {
+                let place = place(layout, &cluster.name)?;
+                let layout = self.layout_at(layout, place, server.clone(), directory, seals.clone());
+                places.insert(place, Box::new(Awaited::new(layout, trial.clone())));
+            }
         }
         Ok(Places::new(place(self.layout, MAIN)?, places))
+    }
+
+    /// What must be so of a cluster before anything is served from it.
+    fn trial(&self, cluster: &str, server: Server) -> Result<Trial> {
+        let alone = self.alone(cluster)?;
+        Ok(Trial::new(cluster, move || {
+            postgres::refuse_wrong_pooler(&server)?;
+            postgres::refuse_what_leaks(&alone, &server)
+        }))
     }
 
     fn layout_at(
@@ -158,11 +167,6 @@ impl Postgres {
             PostgresLayout::Database => Box::new(Kept::new(Databases::new(server), max, place, own, seals)),
         }
     }
-}
-
-fn of_cluster(name: &str, error: Error) -> Error {
-    let code: Code = error.code();
-    Error::new(code, format!("The cluster {name}: {}", error.detail())).because(error)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! that point no signature, no statement and no cache key carries a user.
 
 pub mod archive;
+mod awaited;
 mod bell;
 mod clusters;
 mod content;
@@ -197,6 +198,7 @@ fn open_even_retired(options: &Options, sources: Sources) -> Result<Store> {
             (directory, Places::new(usual, HashMap::from([(usual, layout)])))
         }
         Keeping::Postgres(kept) => {
+            postgres::refuse_pooled_databases(kept)?;
             let server = kept.server(&master);
             postgres::refuse_wrong_pooler(&server)?;
             postgres::refuse_what_leaks(kept, &server)?;

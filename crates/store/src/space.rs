@@ -1,6 +1,7 @@
 //! Opening a space: from a scope to transactions that see that space and nothing else.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -52,6 +53,8 @@ pub struct Spaces {
     pub(crate) sources: Sources,
     /// What spaces have to say of themselves and have not yet said to the directory.
     unpublished: Mutex<HashMap<SpaceId, Published>>,
+    /// Whether an erasure that an earlier run began waits for a cluster.
+    erasures_wait: AtomicBool,
 }
 
 /// How long an erasure waits for work that began before it.
@@ -75,6 +78,7 @@ impl Spaces {
             quota,
             sources,
             unpublished: Mutex::default(),
+            erasures_wait: AtomicBool::new(false),
         }
     }
 
@@ -88,15 +92,31 @@ impl Spaces {
         self.destroy_closed(closed)
     }
 
-    /// Finishes the erasures that an earlier run began. Says how many.
+    /// Finishes the erasures that an earlier run began. Says how many. What is where nobody answers just now is left for the
+    /// next time: the door is closed, and stays so.
     pub fn finish_erasures(&self) -> Result<usize> {
-        let unfinished = self.directory.unfinished()?;
-        for closed in &unfinished {
-            self.destroy_closed(closed)?;
+        let (mut finished, mut waits) = (0, false);
+        for closed in &self.directory.unfinished()? {
+            match self.destroy_closed(closed) {
+                Ok(_) => {}
+                Err(error) if error.code() == Code::BackendUnavailable => {
+                    tracing::warn!("an erasure that was cut short waits for a cluster that does not answer");
+                    waits = true;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
             let actor = Actor::System("finishing an erasure that was cut short".to_owned());
             self.directory.forget(closed, actor, String::new())?;
+            finished += 1;
         }
-        Ok(unfinished.len())
+        self.erasures_wait.store(waits, Ordering::Release);
+        Ok(finished)
+    }
+
+    /// Finishes those that had to wait then, if there are any.
+    pub fn finish_waiting_erasures(&self) -> Result<usize> {
+        if self.erasures_wait.load(Ordering::Acquire) { self.finish_erasures() } else { Ok(0) }
     }
 
     fn destroy_closed(&self, closed: &Closed) -> Result<Destroyed> {

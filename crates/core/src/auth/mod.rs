@@ -66,6 +66,15 @@ impl Principal {
         }
     }
 
+    /// Whose users this principal is one of, or acts for; nobody's, for an operator.
+    pub fn issuer(&self) -> Option<&Issuer> {
+        match &self.who {
+            Who::User { identity, .. } => Some(&identity.issuer),
+            Who::Service { issuer, .. } => Some(issuer),
+            Who::Operator => None,
+        }
+    }
+
     /// Who it is, for the audit trail.
     pub fn actor(&self) -> &Actor {
         &self.actor

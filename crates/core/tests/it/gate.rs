@@ -489,7 +489,9 @@ fn only_a_service_manages_its_project_and_each_refusal_is_on_record() {
     let right = house.gate.manage(&house.service("*"), &request).unwrap();
     assert_eq!((right.issuer(), right.request_id()), (&Issuer::default(), "req-1"));
     assert!(house.directory.take_entries().is_empty());
-    for principal in [house.user("alice"), house.reader("alice"), house.key(KeyKind::Operator)] {
+    let some = [house.service("al*"), house.service("alice")];
+    for principal in [house.user("alice"), house.reader("alice"), house.key(KeyKind::Operator)].into_iter().chain(some)
+    {
         assert_eq!(house.gate.manage(&principal, &request).unwrap_err().code(), Code::NotAllowed);
         let entries = house.directory.take_entries();
         assert_eq!(entries.iter().map(|entry| entry.act).collect::<Vec<_>>(), ["manage"]);

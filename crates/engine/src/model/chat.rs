@@ -143,8 +143,9 @@ impl Chat {
                 let again = after.map_or(Again::Later, Again::After);
                 Err(Failure { again, why: format!("The model is busy or broken (status {status}).") })
             }
-            Ok(Answer::Refused(status, text)) => {
-                tracing::warn!(status, text, "the chat model refuses a request");
+            // What it says to that may repeat what it was told, which is nothing for a log.
+            Ok(Answer::Refused(status, _)) => {
+                tracing::warn!(status, "the chat model refuses a request");
                 Err(refused(status))
             }
             Err(error) => {
@@ -255,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_other_side_says_is_for_the_log_alone() {
+    fn what_the_other_side_says_is_shown_to_nobody() {
         let body = "Incorrect API key provided: sk-1".to_owned();
         let why = failure(Say::Whole { status: 400, headers: Vec::new(), body }).why;
         assert!(!why.contains("sk-1") && !why.contains("127.0.0.1"), "{why}");

@@ -2,7 +2,9 @@
 
 pub mod jobs;
 pub mod memories;
+pub mod project;
 pub mod relationships;
 pub mod runs;
+pub mod settings;
 pub mod space;
 pub mod wire;

@@ -28,6 +28,7 @@ macro_rules! for_each_layout {
 }
 
 mod chance;
+mod clusters;
 mod compat;
 mod failover;
 mod fair;

@@ -65,7 +65,7 @@ fn kept(url: &str, (layout, sealed): (PostgresLayout, bool)) -> Keeping {
     })
 }
 
-fn options(data: &Path, url: &str, place: Where) -> Options {
+pub fn options(data: &Path, url: &str, place: Where) -> Options {
     let keeping = place.map_or(Keeping::Files, |layout| kept(url, layout));
     Options { keeping, ..Options::at(data) }
 }
@@ -563,7 +563,7 @@ fn killed_at_any_step_it_is_finished(from: Where, to: Where) {
     }
 }
 
-fn word(place: Where) -> &'static str {
+pub fn word(place: Where) -> &'static str {
     match place {
         None => "file",
         SEALED => "sealed",
@@ -572,7 +572,7 @@ fn word(place: Where) -> &'static str {
     }
 }
 
-fn of_word(word: &str) -> Where {
+pub fn of_word(word: &str) -> Where {
     [FILE, RLS, SCHEMA, DATABASE, SEALED, SEALS].into_iter().find(|place| self::word(*place) == word).unwrap()
 }
 

@@ -1,5 +1,8 @@
 //! What "works with the real clients" means, item by item, for a service's key and for a user's own token.
 
+use locule_testbed::{Say, Web};
+use serde_json::Value;
+
 use super::{Client, Kind, installed};
 use crate::ground::Layout;
 use crate::house::House;
@@ -32,6 +35,21 @@ fn item_02_npms_ping_resolves_and_rejects_a_wrong_key() {
 #[test]
 fn item_03_what_is_added_in_any_form_is_in_the_list_at_once() {
     has_each_do("item_03", BOTH, &[]);
+}
+
+#[test]
+fn item_03_what_a_model_finds_is_there_when_its_event_says_so() {
+    let model = Web::answering(|asked| {
+        let body = asked.json();
+        let told: Value = serde_json::from_str(body["messages"][1]["content"].as_str().unwrap()).unwrap();
+        let said = told["conversation"].as_array().unwrap().iter().map(|turn| turn["content"].as_str().unwrap());
+        Say::facts(&said.collect::<Vec<_>>())
+    });
+    let settings = [("LOCULE_CHAT_MODEL", "small"), ("LOCULE_CHAT_URL", &*model.url())];
+    has_each_do("item_03_inferred", PYTHON, &settings);
+    // Those who know no events wait for what comes of it.
+    let house = House::with(&settings);
+    Client::of(&house, Kind::User).tell("python1", "older.py", &["infer"]);
 }
 
 #[test]
@@ -72,6 +90,16 @@ fn item_10_entities_are_listed_and_deleted_whatever_they_are_called() {
 #[test]
 fn item_11_batches_change_and_delete_all_or_nothing() {
     has_each_do("item_11", BOTH, &[]);
+}
+
+#[test]
+fn item_12_settings_and_webhooks_of_a_project_make_the_round() {
+    has_each_do("item_12", BOTH, &[]);
+}
+
+#[test]
+fn item_13_feedback_exports_summaries_and_profiles_answer() {
+    has_each_do("item_13", BOTH, &[]);
 }
 
 #[test]
@@ -139,7 +167,7 @@ fn item_19_older_clients_work_as_well() {
 #[test]
 fn items_that_write_work_where_postgresql_keeps_the_spaces() {
     let house = House::on(Layout::Rls, &[]);
-    for item in ["item_03", "item_07", "item_08", "item_09", "item_10", "item_11", "item_17"] {
+    for item in ["item_03", "item_07", "item_08", "item_09", "item_10", "item_11", "item_13", "item_17"] {
         Client::of(&house, Kind::Service).tell("python2", "checklist.py", &[item]);
     }
 }

@@ -38,18 +38,18 @@ const TABLE: &str = "
     POST   /mem0/v1/exports                   401    401     403      403    201   201     201     400   403    403
     POST   /mem0/v1/exports/get               401    401     403      404    404   404     400     400   403    403
     POST   /mem0/v1/summary                   401    401     403      403    200   200     200     400   403    403
-    POST   /mem0/api/v1/orgs/organizations/{org}/projects 401 401 200 403 200 200 200 200 200 403
-    GET    /mem0/api/v1/orgs/organizations/{org}/projects/{project} 401 401 200 200 200 200 200 200 200 403
-    PATCH  /mem0/api/v1/orgs/organizations/{org}/projects/{project} 401 401 200 403 200 200 200 200 200 403
+    POST /mem0/api/v1/orgs/organizations/{org}/projects 401 401 200 403 200 200 403 200 403 403
+    GET /mem0/api/v1/orgs/organizations/{org}/projects/{project} 401 401 200 200 200 200 403 200 403 403
+    PATCH /mem0/api/v1/orgs/organizations/{org}/projects/{project} 401 401 200 403 200 200 403 200 403 403
     DELETE /mem0/api/v1/orgs/organizations/{org}/projects/{project} 401 401 403 403 403 403 403 403 403 403
     GET    /mem0/api/v1/orgs/organizations/{org}/projects/{project}/members 401 401 200 200 200 200 200 200 200 200
     POST   /mem0/api/v1/orgs/organizations/{org}/projects/{project}/members 401 401 403 403 403 403 403 403 403 403
     PUT    /mem0/api/v1/orgs/organizations/{org}/projects/{project}/members 401 401 403 403 403 403 403 403 403 403
     DELETE /mem0/api/v1/orgs/organizations/{org}/projects/{project}/members 401 401 403 403 403 403 403 403 403 403
-    GET    /mem0/api/v1/webhooks/projects/{project} 401 401 403 403 403 200 200 200 200 403
-    POST   /mem0/api/v1/webhooks/projects/{project} 401 401 403 403 403 201 201 201 201 403
-    PUT    /mem0/api/v1/webhooks/{webhook}    401    401     403      403    403   404     404     404   404    403
-    DELETE /mem0/api/v1/webhooks/{webhook}    401    401     403      403    403   404     404     404   404    403
+    GET /mem0/api/v1/webhooks/projects/{project} 401 401 403 403 403 200 403 200 403 403
+    POST /mem0/api/v1/webhooks/projects/{project} 401 401 403 403 403 201 403 201 403 403
+    PUT /mem0/api/v1/webhooks/{webhook} 401 401 403 403 403 404 403 404 403 403
+    DELETE /mem0/api/v1/webhooks/{webhook} 401 401 403 403 403 404 403 404 403 403
     GET    /mem0/v2/entities/user/{name}/profile 401 401     403      200    200   200     200     200   403    403
     GET    /mem0/v2/profiles/settings         401    401     200      200    200   200     200     200   200    200
     POST   /mem0/v2/profiles/settings         401    401     200      200    200   200     200     200   200    200
