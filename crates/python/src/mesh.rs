@@ -152,6 +152,18 @@ impl Space {
         })
     }
 
+    /// The keys that an agent may read, with their topics, in the order of writing.
+    fn context_listed(&self, py: Python<'_>, agent: &str) -> PyResult<String> {
+        let agent = Some(Self::read(py, || Name::from_json(agent))?);
+        let query = EntryQuery { agent, ..EntryQuery::default() };
+        self.look(py, Act::ReadMemories, Vec::new(), |engine, scope| wire::write(&engine.list_context(scope, &query)?))
+    }
+
+    /// Every topic that is followed or has an entry.
+    fn context_topics(&self, py: Python<'_>) -> PyResult<String> {
+        self.look(py, Act::ReadMemories, Vec::new(), |engine, scope| wire::write(&engine.context_topics(scope)?))
+    }
+
     /// How many entries there are, also of those that have expired.
     fn context_size(&self, py: Python<'_>) -> PyResult<u64> {
         self.look(py, Act::ReadMemories, Vec::new(), |engine, scope| Ok(engine.context_statistics(scope)?.total_items))
@@ -159,7 +171,9 @@ impl Space {
 
     /// The agents that are known, what they follow and where they may post.
     fn context_agents(&self, py: Python<'_>) -> PyResult<String> {
-        self.look(py, Act::ReadMemories, Vec::new(), |engine, scope| wire::write::<Vec<Agent>>(&engine.context_agents(scope)?))
+        self.look(py, Act::ReadMemories, Vec::new(), |engine, scope| {
+            wire::write::<Vec<Agent>>(&engine.context_agents(scope)?)
+        })
     }
 
     /// Removes an entry; says whether it was there.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from .. import errors
 from .._native import Space
@@ -90,6 +90,15 @@ class NativeStore:
         with told("list"):
             found = json.loads(self._space.context_entries())
         return {each["key"]: _entry(each) for each in found}
+
+    def listed(self, agent: str) -> List[Tuple[str, List[str]]]:
+        with told("list"):
+            listed: List[Mapping[str, Any]] = json.loads(self._space.context_listed(json.dumps(agent)))
+        return [(each["key"], each["topics"]) for each in listed]
+
+    def topics(self) -> List[str]:
+        with told("topics"):
+            return [topic["name"] for topic in json.loads(self._space.context_topics())]
 
     def remove(self, key: str) -> bool:
         with told("remove"):
