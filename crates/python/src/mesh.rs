@@ -176,10 +176,10 @@ impl Space {
         })
     }
 
-    /// Removes an entry; says whether it was there.
-    fn context_remove(&self, py: Python<'_>, key: &str) -> PyResult<bool> {
-        let key = Self::read(py, || Name::from_json(key))?;
-        self.change(py, Vec::new(), |engine, scope| engine.remove_context(scope, &key, None))
+    /// Removes an entry; for an agent, if it may read it or has written it. Says whether it did.
+    fn context_remove(&self, py: Python<'_>, key: &str, agent: Option<&str>) -> PyResult<bool> {
+        let (key, agent) = Self::read(py, || Ok((Name::from_json(key)?, agent.map(Name::from_json).transpose()?)))?;
+        self.change(py, Vec::new(), |engine, scope| engine.remove_context(scope, &key, agent.as_ref()))
     }
 
     /// Removes what has expired; says how many entries that were.

@@ -298,7 +298,7 @@ class ToolHandler:
         """Removes every key that this agent may read."""
         agent = self._agent("push_context")
         for key in self.context_mesh.get_keys_for_agent(agent):
-            self.context_mesh.remove(key)
+            self.context_mesh._remove_as(agent, key)
 
     # --- Frameworks ---------------------------------------------------------------------------------------------------------
 

@@ -100,9 +100,9 @@ class NativeStore:
         with told("topics"):
             return [topic["name"] for topic in json.loads(self._space.context_topics())]
 
-    def remove(self, key: str) -> bool:
+    def remove(self, key: str, agent: Optional[str] = None) -> bool:
         with told("remove"):
-            return self._space.context_remove(json.dumps(key))
+            return self._space.context_remove(json.dumps(key), None if agent is None else json.dumps(agent))
 
     def remove_expired(self, now: float) -> int:
         expired = [key for key, entry in self.entries().items() if entry.is_expired(now)]

@@ -188,12 +188,8 @@ class ContextMesh:
 
     def _remove_as(self, agent_name: str, key: str) -> bool:
         """Removes a key for an agent that may read it or has written it."""
-        entry = self._open().entry(key)
-        if entry is None or entry.is_expired(time.time()):
-            return self.remove(key)
-        if not entry.is_open_to(agent_name) and entry.writer != agent_name:
-            return False
-        return self.remove(key)
+        _check_key(key)
+        return self._open().remove(key, agent_name)
 
     def cleanup_expired(self) -> int:
         """Removes what has expired; says how many of this user's."""
