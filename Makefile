@@ -3,7 +3,7 @@
 #                LAYOUT= rls, schema or database on a throwaway PostgreSQL
 #   make test    proves what the README claims
 #   make bench   measures, beside the neighbours
-#   make failover  kills and freezes the leading node of a replicated PostgreSQL under load (six minutes)
+#   make failover  kills and freezes the leading node of a replicated PostgreSQL under load (three minutes)
 #   make wheel   builds the Python package for this machine: target/wheels
 #   make lint    what a change must pass before review
 

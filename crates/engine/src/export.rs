@@ -2,19 +2,20 @@
 //!
 //! An export is one JSON object, written as it is read, so that a large space needs no large memory:
 //! `{"format", "user_id", "export_date", "total_memories", "total_relationships", "model", "dimension",
-//! "memories": [ … ], "relationships": [ … ]}`. A memory is `{"id", "content", "created_at", "metadata", …}` with all its
+//! "memories": [ … ], "relationships": [ … ], "feedback": [ … ], "settings": { … }}`. A memory is `{"id", "content", "created_at", "metadata", …}` with all its
 //! fields and its vector as base64 of little-endian half-precision floats. Relationships come after all the memories they
-//! lead to; who does not know them passes them over.
+//! lead to, then what was said of memories, and at the end the user's settings; who does not know these passes them over.
 
 use std::io;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
+use locule_core::feedback::Feedback;
 use locule_core::id::{MemoryId, RelationshipId, Tag, Tick};
 use locule_core::memory::{Memory, Metadata, hash};
 use locule_core::relationship::{NewRelationship, Relationship, Strength};
-use locule_core::{Error, Read, Result, Scope, Write};
+use locule_core::{Code, Error, Read, Result, Scope, Write};
 use locule_store::vector;
 use serde::{Deserialize, Serialize};
 
@@ -107,13 +108,27 @@ pub struct ExportedRelationship {
     pub created_at: Option<Timestamp>,
 }
 
-/// One thing to import. Relationships come after the memories that they lead to.
+/// What was said of a memory, as an export has it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExportedFeedback {
+    /// Of which memory.
+    pub memory_id: MemoryId,
+    /// What.
+    #[serde(flatten)]
+    pub said: Feedback,
+}
+
+/// One thing to import. Relationships, and what was said of memories, come after the memories that they are about.
 #[derive(Clone, Debug)]
 pub enum Imported {
     /// A memory.
     Memory(Box<Exported>),
     /// A relationship.
     Relationship(ExportedRelationship),
+    /// What was said of a memory.
+    Feedback(ExportedFeedback),
+    /// The user's settings.
+    Settings(Metadata),
 }
 
 /// What an import did.
@@ -180,7 +195,19 @@ impl Engine {
             related += 1;
             Ok(())
         })?;
-        writeln!(out, "{}]}}", if related == 0 { "" } else { "\n" }).map_err(cut_off)?;
+        write!(out, "{}],\"feedback\":[", if related == 0 { "" } else { "\n" }).map_err(cut_off)?;
+        let mut said_of = 0;
+        reader.export_feedback(&mut |memory_id, said| {
+            if said_of % RECHECK == 0 {
+                space.recheck()?;
+            }
+            let line = serde_json::to_string(&ExportedFeedback { memory_id, said }).map_err(Error::internal)?;
+            write!(out, "{}\n{line}", if said_of == 0 { "" } else { "," }).map_err(cut_off)?;
+            said_of += 1;
+            Ok(())
+        })?;
+        let settings = serde_json::to_string(&reader.settings()?).map_err(Error::internal)?;
+        writeln!(out, "{}],\"settings\":{settings}}}", if said_of == 0 { "" } else { "\n" }).map_err(cut_off)?;
         out.flush().map_err(cut_off)?;
         Ok(written)
     }
@@ -194,24 +221,44 @@ impl Engine {
         progress: &mut dyn FnMut(u64),
     ) -> Result<ImportSummary> {
         let mut summary = ImportSummary::default();
-        let (mut memories, mut relationships) = (Vec::new(), Vec::new());
+        let (mut memories, mut relationships, mut feedback) = (Vec::new(), Vec::new(), Vec::new());
         let mut things = things.peekable();
         while let Some(thing) = things.next() {
             match thing? {
                 Imported::Memory(memory) => memories.push(*memory),
                 Imported::Relationship(relationship) => relationships.push(relationship),
+                Imported::Feedback(said) => feedback.push(said),
+                Imported::Settings(settings) if settings.is_empty() => {}
+                Imported::Settings(settings) => drop(self.change_settings(open()?, &settings)?),
             }
             // A relationship finds its memories in the space, so those that came before it go in first.
             let (last, related) = (things.peek().is_none(), !relationships.is_empty());
-            if !memories.is_empty() && (memories.len() == IMPORT_BATCH || last || related) {
+            let about = related || !feedback.is_empty();
+            if !memories.is_empty() && (memories.len() == IMPORT_BATCH || last || about) {
                 self.import_batch(open()?, std::mem::take(&mut memories), &mut summary)?;
                 progress(summary.imported + summary.skipped);
             }
             if relationships.len() == IMPORT_BATCH || (last && related) {
                 self.import_relationships(open()?, std::mem::take(&mut relationships), &mut summary)?;
             }
+            if feedback.len() == IMPORT_BATCH || (last && !feedback.is_empty()) {
+                self.import_feedback(open()?, std::mem::take(&mut feedback))?;
+            }
         }
         Ok(summary)
+    }
+
+    /// What was said of memories that are here. Of others, nothing is to be said.
+    fn import_feedback(&self, scope: Scope<Write>, batch: Vec<ExportedFeedback>) -> Result<()> {
+        let space = self.store.spaces.open(scope);
+        let mut writer = space.write()?;
+        for ExportedFeedback { memory_id, said } in batch {
+            match writer.give_feedback(memory_id, &said) {
+                Err(error) if error.code() == Code::NotFound => {}
+                given => given?,
+            }
+        }
+        writer.commit()
     }
 
     fn import_relationships(

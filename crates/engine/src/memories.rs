@@ -7,8 +7,8 @@ use locule_core::{Code, Error, Read, Result, Scope, Write, limit};
 use locule_store::vector::{self, NotAVector};
 use locule_store::{Reader, Ready};
 
-use crate::Engine;
 use crate::model::Purpose;
+use crate::{Engine, remember};
 
 impl Engine {
     /// Adds memories, all or none; they are durable when this returns. A text that is there already, with the same agent,
@@ -73,13 +73,18 @@ impl Engine {
         writer.commit()
     }
 
-    /// Deletes all memories that match, all of them without a filter, in one transaction; says how many.
+    /// Deletes all memories that match, all of them without a filter, in one transaction; says how many. With all of them goes
+    /// what was to become memories or was made of them: conversations that wait for a model, or were kept when it failed, exports
+    /// and summaries.
     pub fn delete_all(&self, scope: Scope<Write>, filter: Option<&Filter>) -> Result<u64> {
         let listeners = self.listeners(&scope)?;
         let space = self.store.spaces.open(scope);
         let mut writer = space.write()?;
         let doomed = listeners.doomed(&writer, filter)?;
         let count = writer.delete_all(filter)?;
+        if filter.is_none() {
+            remember::forget(&mut writer)?;
+        }
         listeners.deleted(&mut writer, doomed.into_iter())?;
         writer.commit()?;
         Ok(count)

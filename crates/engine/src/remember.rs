@@ -4,8 +4,8 @@ use locule_core::id::{JobId, MemoryId};
 use locule_core::job::{Job, JobKind, JobQuery, NewJob};
 use locule_core::memory::{Added, ListQuery, Memory};
 use locule_core::settings::Settings;
-use locule_core::{Code, Error, Read, Result, Scope, Write};
-use locule_store::Reader;
+use locule_core::{Code, Error, Read, Result, Scope, Write, limit};
+use locule_store::{Reader, Writer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -131,6 +131,21 @@ impl Engine {
         let page = space.read()?.jobs(&JobQuery { kind: Some(kind), limit: 1, ..JobQuery::default() })?;
         Ok(page.jobs.into_iter().next())
     }
+}
+
+/// Removes the jobs that have, or would have, anything to do with what memories say. What tells of their deletion stays.
+pub(crate) fn forget(writer: &mut Writer) -> Result<()> {
+    for kind in [JobKind::Extract, JobKind::Export, JobKind::Summarize] {
+        let query = JobQuery { kind: Some(kind), limit: limit::PAGE.max, ..JobQuery::default() };
+        loop {
+            let jobs = writer.jobs(&query)?.jobs;
+            if jobs.is_empty() {
+                break;
+            }
+            jobs.iter().try_for_each(|job| writer.delete_job(job.id))?;
+        }
+    }
+    Ok(())
 }
 
 /// The memories that came of a job.

@@ -1,7 +1,8 @@
 //! Runs: memories that belong to one conversation or task, and may go with it.
 
+use locule_core::filter::{Field, Filter, Scalar, Test};
 use locule_core::id::MemoryId;
-use locule_core::memory::{self, Memory, RunPage, RunQuery};
+use locule_core::memory::{self, Change, Memory, RunPage, RunQuery};
 use locule_core::{Read, Result, Scope, Write};
 
 use crate::Engine;
@@ -15,9 +16,13 @@ impl Engine {
     /// Deletes all memories of a run, in one transaction; says how many, none where there is no such run.
     pub fn end_run(&self, scope: Scope<Write>, run_id: &str) -> Result<u64> {
         memory::check_label(run_id)?;
+        let listeners = self.listeners(&scope)?;
         let space = self.store.spaces.open(scope);
         let mut writer = space.write()?;
+        let of_it = Filter::Field(Field::RunId, Test::In(vec![Scalar::Text(run_id.to_owned())]));
+        let doomed = listeners.doomed(&writer, Some(&of_it))?;
         let count = writer.end_run(run_id)?;
+        listeners.deleted(&mut writer, doomed.into_iter())?;
         writer.commit()?;
         Ok(count)
     }
@@ -25,9 +30,11 @@ impl Engine {
     /// Keeps a memory for good: it is of no run any more, and does not expire. If its text is kept already without a run,
     /// with the same agent and application, that is a conflict, and both stay as they are.
     pub fn promote(&self, scope: Scope<Write>, id: MemoryId) -> Result<Memory> {
+        let listeners = self.listeners(&scope)?;
         let space = self.store.spaces.open(scope);
         let mut writer = space.write()?;
         let memory = writer.promote(id)?;
+        listeners.changed(&mut writer, std::iter::once((id, &Change::default())))?;
         writer.commit()?;
         Ok(memory)
     }

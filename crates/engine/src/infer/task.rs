@@ -157,11 +157,24 @@ fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().chars().take(CHARS).collect()
 }
 
-/// A task as a job carries it.
+/// A task as a job carries it, if it can be kept.
 pub fn written<T: Serialize>(task: &T) -> Result<Map<String, Value>> {
-    match serde_json::to_value(task).map_err(Error::internal)? {
+    let task = serde_json::to_value(task).map_err(Error::internal)?;
+    if has_nul(&task) {
+        return Err(Error::invalid("A text holds the character U+0000, which cannot be kept."));
+    }
+    match task {
         Value::Object(fields) => Ok(fields),
         _ => Err(Error::internal("a task that is no object")),
+    }
+}
+
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        _ => false,
     }
 }
 
@@ -188,6 +201,9 @@ mod tests {
         let filter = Some(filter.unwrap().filter);
         let selection = Selection { filter, schema: json!({"type": "object"}), instructions: None };
         assert_eq!(read::<Selection>(written(&selection).unwrap()).unwrap(), selection);
+        assert!(
+            written(&said("a\0b")).is_err() && written(&Selection { schema: json!({"a\0": 1}), ..selection }).is_err()
+        );
         let conversation = Conversation { created_at: Some(Timestamp::UNIX_EPOCH), ..said("x") };
         assert_eq!(read::<Conversation>(written(&conversation).unwrap()).unwrap(), conversation);
     }

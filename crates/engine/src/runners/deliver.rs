@@ -9,6 +9,7 @@ use locule_core::project::{Webhook, WebhookEvent};
 use locule_core::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
 
+use super::room::Room;
 use super::{Asked, BESIDE};
 use crate::config::Webhooks;
 use crate::infer;
@@ -48,13 +49,15 @@ pub(crate) struct Deliver {
     pub attempts: u32,
     /// How long one may take.
     pub timeout: Duration,
+    /// Room for all of them.
+    pub room: Room,
 }
 
 impl Deliver {
     /// As often and as long as is configured.
-    pub fn new(courier: &Courier) -> Self {
+    pub fn new(courier: &Courier, room: Room) -> Self {
         let Webhooks { attempts, timeout, .. } = courier.settings();
-        Deliver { attempts: *attempts, timeout: *timeout }
+        Deliver { attempts: *attempts, timeout: *timeout, room }
     }
 }
 
@@ -64,6 +67,7 @@ impl Runner for Deliver {
     }
 
     fn run(&self, work: &Work) -> Result<Done, Failure> {
+        let _room = self.room.take();
         let delivery: Delivery = infer::read(work.job().payload.clone())?;
         let Some(webhook) = webhook(work, &delivery.webhook)? else { return work.complete(|_| Ok(None)) };
         let origin = delivery.origin.unwrap_or(work.job().id);
@@ -84,6 +88,10 @@ impl Runner for Deliver {
             }
             Ok(None)
         })
+    }
+
+    fn has_room(&self) -> bool {
+        self.room.is_there()
     }
 
     fn attempts_max(&self) -> u32 {

@@ -1,5 +1,6 @@
 //! Finding in a conversation what is worth remembering.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use locule_core::Result;
@@ -8,6 +9,7 @@ use locule_core::memory::{NewMemory, SearchQuery};
 use locule_core::settings::Settings;
 
 use super::BESIDE;
+use super::room::Room;
 use crate::config::ChatEndpoint;
 use crate::infer::{self, Conversation, Instructions};
 use crate::model::chat::Chat;
@@ -20,14 +22,16 @@ pub(crate) struct Extract {
     pub attempts: u32,
     /// How long one answer may take.
     pub timeout: Duration,
+    /// Room for all that ask it.
+    pub room: Arc<Room>,
 }
 
 impl Extract {
     /// As often and as long as is configured.
-    pub fn new(chat: Option<&Chat>) -> Self {
+    pub fn new(chat: Option<&Chat>, room: Arc<Room>) -> Self {
         let usual = ChatEndpoint::new("", "");
         let ChatEndpoint { attempts, timeout, .. } = chat.map_or(&usual, Chat::endpoint);
-        Extract { attempts: *attempts, timeout: *timeout }
+        Extract { attempts: *attempts, timeout: *timeout, room }
     }
 }
 
@@ -37,6 +41,7 @@ impl Runner for Extract {
     }
 
     fn run(&self, work: &Work) -> Result<Done, Failure> {
+        let _room = self.room.take();
         let conversation: Conversation = infer::read(work.job().payload.clone())?;
         let engine = work.engine();
         let memories = match engine.chat() {
@@ -52,6 +57,10 @@ impl Runner for Extract {
             listeners.added(writer, &added)?;
             remember::results(&added).map(Some)
         })
+    }
+
+    fn has_room(&self) -> bool {
+        self.room.is_there()
     }
 
     fn attempts_max(&self) -> u32 {

@@ -3,6 +3,7 @@
 
 mod deliver;
 mod extract;
+mod room;
 mod select;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use locule_core::job::JobKind;
 use self::deliver::Deliver;
 pub(crate) use self::deliver::{Delivery, Told};
 use self::extract::Extract;
+use self::room::Room;
 use self::select::Select;
 use crate::Engine;
 use crate::infer::Unusable;
@@ -22,27 +24,32 @@ use crate::work::{Crew, Failure, Workers};
 /// How long a job may take beside what it waits for: vectors, and a turn to write.
 const BESIDE: Duration = Duration::from_secs(15);
 
-/// How many workers there are beside those whom the model keeps waiting.
-const WORKERS: usize = 4;
+/// How many deliveries are made at a time.
+const DELIVERIES: usize = 4;
+
+/// How many exports and summaries are made at a time where no model is asked for them.
+const PLAIN: usize = 2;
 
 impl Engine {
     /// Those who do the jobs of this installation. Nothing is done before they are started, or sent round.
     pub fn crew(self: &Arc<Self>) -> Arc<Crew> {
-        let extract = || Extract::new(self.chat());
+        let model = Arc::new(Room::of(self.chat().map_or(PLAIN, Chat::concurrency)));
+        let extract = || Extract::new(self.chat(), model.clone());
         Crew::new(
             self.clone(),
             vec![
                 Box::new(extract()),
                 Box::new(Select { kind: JobKind::Export, like: extract() }),
                 Box::new(Select { kind: JobKind::Summarize, like: extract() }),
-                Box::new(Deliver::new(self.courier())),
+                Box::new(Deliver::new(self.courier(), Room::of(DELIVERIES))),
             ],
         )
     }
 
-    /// Starts them.
+    /// Starts as many as there is room for, so that neither a model nor a receiver that keeps us waiting keeps the others from
+    /// being asked.
     pub fn start_workers(self: &Arc<Self>) -> Workers {
-        self.crew().start(WORKERS + self.chat().map_or(0, Chat::concurrency))
+        self.crew().start(DELIVERIES + self.chat().map_or(PLAIN, Chat::concurrency))
     }
 }
 

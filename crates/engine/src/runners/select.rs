@@ -26,9 +26,14 @@ impl Runner for Select {
     }
 
     fn run(&self, work: &Work) -> Result<Done, Failure> {
+        let _room = self.like.room.take();
         let selection: Selection = infer::read(work.job().payload.clone())?;
         let written = if self.kind == JobKind::Export { export(work, &selection)? } else { summary(work, &selection)? };
         work.complete(|_| Ok(Some(written)))
+    }
+
+    fn has_room(&self) -> bool {
+        self.like.has_room()
     }
 
     fn attempts_max(&self) -> u32 {

@@ -1,5 +1,6 @@
 //! Those who work: a fixed number of threads, and one that looks for what there is to do.
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -40,6 +41,8 @@ pub struct Crew {
     engine: Arc<Engine>,
     runners: Vec<Box<dyn Runner>>,
     turns: Mutex<Turns>,
+    /// Spaces whose work waits for room.
+    waiting_for_room: Mutex<HashSet<SpaceId>>,
     something: Condvar,
     stopped: AtomicBool,
 }
@@ -60,6 +63,7 @@ impl Crew {
             engine,
             runners,
             turns: Mutex::default(),
+            waiting_for_room: Mutex::default(),
             something: Condvar::new(),
             stopped: AtomicBool::new(false),
         })
@@ -72,8 +76,11 @@ impl Crew {
         self.take_in(rung);
         self.look()?;
         let mut attempts = 0;
-        for _ in 0..self.lock().waiting() {
-            let Some(space) = self.lock().next() else { break };
+        let spaces = self.lock().waiting();
+        for _ in 0..spaces {
+            // Given back before the work begins, which takes its own turn with it.
+            let next = self.lock().next();
+            let Some(space) = next else { break };
             attempts += usize::from(self.take_turn(space) == Turn::Worked);
         }
         Ok(attempts)
@@ -145,7 +152,14 @@ impl Crew {
 
     fn take_turn(&self, space: SpaceId) -> Turn {
         let turn = self.visit(space).unwrap_or_else(|error| {
-            tracing::warn!(space = %space.name(), ?error, "the work of a space is put off");
+            // Shut, or on its way: that is as it should be, and said where it was done.
+            let is_shut =
+                matches!(error.code(), Code::SpaceSuspended | Code::SpaceMoving | Code::SpaceMoved | Code::Busy);
+            if is_shut {
+                tracing::debug!(space = %space.name(), ?error, "the work of a space is put off");
+            } else {
+                tracing::warn!(space = %space.name(), ?error, "the work of a space is put off");
+            }
             self.put_off(space);
             Turn::Idle
         });
@@ -156,14 +170,20 @@ impl Crew {
 
     /// One attempt at one job.
     fn visit(&self, space: SpaceId) -> Result<Turn> {
-        let Some(claimed) = self.within(space, CLAIMING, |writer| writer.claim_job(&self.terms()), keeps_claim)? else {
+        let terms = self.terms();
+        let Some(claimed) = self.within(space, CLAIMING, |writer| writer.claim_job(&terms), keeps_claim)? else {
             self.put_off(space);
             return Ok(Turn::Idle);
         };
         let job = match claimed {
             Claimed::Job(job) => job,
             Claimed::GivenUp(_) => return Ok(Turn::Worked),
-            Claimed::Nothing(_) => return Ok(Turn::Idle),
+            Claimed::Nothing(_) => {
+                if terms.len() < self.runners.len() {
+                    self.waiting_for_room().insert(space);
+                }
+                return Ok(Turn::Idle);
+            }
         };
         let Some(runner) = self.runners.iter().find(|runner| runner.kind() == job.kind) else {
             return Err(Error::internal("a job was claimed that nobody does"));
@@ -175,6 +195,9 @@ impl Crew {
             Err(Failure::Lost) => {}
             Err(failure) => self.end_in_vain(space, &job, failure, runner.attempts_max())?,
         }
+        // There is room again, perhaps for what these have.
+        let waiting = std::mem::take(&mut *self.waiting_for_room());
+        self.take_in(waiting.into_iter().collect());
         Ok(Turn::Worked)
     }
 
@@ -247,7 +270,11 @@ impl Crew {
             attempts_max: runner.attempts_max(),
             claim: SignedDuration::try_from(runner.claim()).unwrap_or(SignedDuration::MAX),
         };
-        self.runners.iter().map(|runner| terms(&**runner)).collect()
+        self.runners.iter().filter(|runner| runner.has_room()).map(|runner| terms(&**runner)).collect()
+    }
+
+    fn waiting_for_room(&self) -> MutexGuard<'_, HashSet<SpaceId>> {
+        self.waiting_for_room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Turns> {

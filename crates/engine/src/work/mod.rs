@@ -27,6 +27,12 @@ pub trait Runner: Send + Sync {
     /// done again, by another server, if this one is killed.
     fn run(&self, work: &Work) -> Result<Done, Failure>;
 
+    /// Whether one more can be done at this moment, or would only wait for others that are being done: whoever waits keeps other
+    /// kinds of work from being done.
+    fn has_room(&self) -> bool {
+        true
+    }
+
     /// How often one is tried before it is given up.
     fn attempts_max(&self) -> u32 {
         5

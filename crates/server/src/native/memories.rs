@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use locule::{Error, Event, ListQuery, MemoryId, SearchQuery, filter};
+use locule::{Error, Event, ListQuery, MemoryId, Remembered, SearchQuery, filter};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::jobs::JobOut;
 use super::wire::{AddIn, ChangeIn, DeletedOut, Embedding, MemoryOut, Which, memory_id};
 use crate::app::App;
 use crate::extract::{Caller, Id, Json, Query, ReadMemories, WriteMemories};
@@ -30,24 +31,45 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Serialize, ToSchema)]
 struct MemoriesOut {
     memories: Vec<MemoryOut>,
+    /// `false` where a model was to find something and there is none: they are what was said, word for word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inferred: Option<bool>,
 }
 
 /// Add memories: one, or up to 1,000 at once, all or none. They are durable when this answers. A text that is there
 /// already with the same agent, run and app is answered as it is, with `existing: true`.
+///
+/// With `infer`, a model finds out what is worth remembering, behind the answer: that is the job, which is durable then.
 #[utoipa::path(post, path = "/api/{user_id}/memories", tag = "memories", request_body = AddIn,
     params(("user_id" = String, Path, description = "Your own id, or `me`")),
     responses((status = 201, body = MemoryOut, description = "The memory; `{\"memories\": […]}` for a list"),
+              (status = 202, body = JobOut, description = "With `infer`: the job"),
               (status = 422, body = Problem), (status = 413, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]
 async fn add(caller: Caller<WriteMemories>, uri: Uri, Json(body): Json<AddIn>) -> Result<Response, Refusal> {
+    if body.infer {
+        return infer(caller, body).await;
+    }
     let (memories, many, users) = body.read()?;
     let added = caller.also_names(users).write(move |engine, scope| engine.add(scope, memories)).await?;
     let mut memories: Vec<MemoryOut> = added.into_iter().map(MemoryOut::from).collect();
     if many || memories.len() != 1 {
-        return Ok((StatusCode::CREATED, axum::Json(MemoriesOut { memories })).into_response());
+        return Ok((StatusCode::CREATED, axum::Json(MemoriesOut { memories, inferred: None })).into_response());
     }
     let memory = memories.remove(0);
     let location = format!("{}/{}", uri.path(), memory.id());
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], axum::Json(memory)).into_response())
+}
+
+async fn infer(caller: Caller<WriteMemories>, body: AddIn) -> Result<Response, Refusal> {
+    let (conversation, users) = body.conversation()?;
+    let remembered = caller.also_names(users).write(move |engine, scope| engine.remember(scope, conversation)).await?;
+    Ok(match remembered {
+        Remembered::Later(job) => (StatusCode::ACCEPTED, axum::Json(JobOut::from(job))).into_response(),
+        Remembered::Now(added) => {
+            let memories = added.into_iter().map(MemoryOut::from).collect();
+            (StatusCode::CREATED, axum::Json(MemoriesOut { memories, inferred: Some(false) })).into_response()
+        }
+    })
 }
 
 /// Which page.
@@ -100,7 +122,8 @@ async fn list(caller: Caller<ReadMemories>, Query(page): Query<PageQuery>) -> Re
     }))
 }
 
-/// Delete all memories that match, all of them without a filter, in one transaction.
+/// Delete all memories that match, all of them without a filter, in one transaction. With all of them goes what was to become
+/// memories or was made of them: conversations that wait for a model, or were kept when it failed, exports and summaries.
 #[utoipa::path(delete, path = "/api/{user_id}/memories", tag = "memories",
     params(("user_id" = String, Path, description = "Your own id, or `me`"), Which),
     responses((status = 200, body = DeletedOut), (status = 422, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]

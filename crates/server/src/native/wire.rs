@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use locule::infer::{Conversation, Instructions, Turn};
 use locule::memory::{Metadata, SESSION_TTL_S, ScoreParts};
 use locule::{Added, Change, Error, Hit, Memory, MemoryId, NewMemory, Result, filter};
 use serde::de::{self, Deserializer};
@@ -284,7 +285,8 @@ impl ChangeIn {
     }
 }
 
-/// One memory (`{"memory": "…", …}`), or a list of them (`{"memories": [ … ]}`, 1 to 1,000, all or none).
+/// One memory (`{"memory": "…", …}`), or a list of them (`{"memories": [ … ]}`, 1 to 1,000, all or none), or a conversation in
+/// which a model is to find what is worth remembering (`{"infer": true, "messages": [ … ]}`).
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddIn {
@@ -295,6 +297,15 @@ pub struct AddIn {
     #[serde(default)]
     #[schema(example = "I'm allergic to peanuts")]
     memory: Option<String>,
+    /// Whether a model is to find out what is worth remembering, of `memory` or of `messages`.
+    #[serde(default)]
+    pub infer: bool,
+    /// With `infer`: what was said.
+    #[serde(default)]
+    messages: Option<Vec<MessageIn>>,
+    /// With `infer`: what to remember and what not, in words for the model; before the user's own settings and the project's.
+    #[serde(default)]
+    custom_instructions: Option<String>,
     /// Which agent it belongs to.
     #[serde(default)]
     agent_id: Option<String>,
@@ -329,7 +340,52 @@ pub struct AddIn {
     user_id: Option<String>,
 }
 
+/// Something that was said.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MessageIn {
+    /// `user` or `assistant`.
+    #[schema(example = "user")]
+    role: String,
+    /// What.
+    #[schema(example = "I never eat peanuts, they make me ill")]
+    content: String,
+    /// What they are called.
+    #[serde(default)]
+    name: Option<String>,
+}
+
 impl AddIn {
+    /// The conversation in which a model is to find something, and the users that are named.
+    pub fn conversation(self) -> Result<(Conversation, Vec<String>)> {
+        if self.memories.is_some() || self.embedding.is_some() || self.session || self.ttl_s.is_some() {
+            return Err(Error::invalid("With `infer` there are no `memories`, `embedding`, `session` and `ttl_s`."));
+        }
+        let said = |role: &str, name, content| Turn { role: role.to_owned(), name, content };
+        let messages = match (self.messages, self.memory) {
+            (Some(messages), None) => {
+                if messages.iter().any(|message| !["user", "assistant"].contains(&&*message.role)) {
+                    return Err(Error::invalid("The `role` of a message is `user` or `assistant`."));
+                }
+                messages.into_iter().map(|message| said(&message.role, message.name, message.content)).collect()
+            }
+            (None, Some(text)) => vec![said("user", None, text)],
+            _ => return Err(Error::invalid("With `infer`, give `messages` or `memory`, one of them.")),
+        };
+        let conversation = Conversation {
+            messages,
+            agent_id: self.agent_id,
+            app_id: self.app_id,
+            run_id: self.run_id,
+            metadata: self.metadata.unwrap_or_default(),
+            categories: self.categories.unwrap_or_default(),
+            expiration: self.expiration.as_deref().map(filter::moment).transpose()?,
+            instructions: Instructions { custom: self.custom_instructions, ..Instructions::default() },
+            ..Conversation::default()
+        };
+        Ok((conversation, self.user_id.into_iter().collect()))
+    }
+
     /// The memories, whether they came as a list, and the users that are named.
     pub fn read(self) -> Result<(Vec<NewMemory>, bool, Vec<String>)> {
         let mut users: Vec<String> = Vec::new();
@@ -340,6 +396,9 @@ impl AddIn {
             && self.categories.is_none()
             && self.metadata.is_none()
             && self.expiration.is_none()
+            && !self.infer
+            && self.messages.is_none()
+            && self.custom_instructions.is_none()
             && !self.session
             && self.ttl_s.is_none()
             && self.embedding.is_none();
@@ -348,7 +407,7 @@ impl AddIn {
                 users.extend(self.user_id);
                 (memories, true)
             }
-            (None, Some(memory)) => {
+            (None, Some(memory)) if self.messages.is_none() && self.custom_instructions.is_none() => {
                 let memory = MemoryIn {
                     memory,
                     agent_id: self.agent_id,
@@ -366,7 +425,8 @@ impl AddIn {
             }
             _ => {
                 return Err(Error::invalid(
-                    "The body is {\"memory\": \"…\"}, or {\"memories\": [{\"memory\": \"…\"}, …]}.",
+                    "The body is {\"memory\": \"…\"}, or {\"memories\": [{\"memory\": \"…\"}, …]}, or, for a model, {\"infer\": true, \
+                     \"messages\": [{\"role\": \"user\", \"content\": \"…\"}]}.",
                 ));
             }
         };

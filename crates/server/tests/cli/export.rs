@@ -168,3 +168,32 @@ fn an_import_stops_at_the_quota() {
     home.run_on(&arguments, &lines(3)).refused(4, "");
     home.run_on(&arguments, &lines(2)).done();
 }
+
+#[test]
+fn what_was_said_of_memories_and_settings_are_put_back() {
+    let home = Home::new();
+    let id = |n: usize| format!("0199b1c2-7f3e-7abc-8def-00000000000{n}");
+    let memories: Vec<_> = (0..3).map(|n| json!({"id": id(n), "content": format!("Fact {n}")})).collect();
+    let said = json!([
+        {"memory_id": id(0), "feedback": "NEGATIVE", "feedback_reason": "not so \u{1f95c}"},
+        {"memory_id": id(2), "feedback": "POSITIVE", "feedback_reason": null},
+        {"memory_id": id(7), "feedback": "POSITIVE", "feedback_reason": null},
+    ]);
+    let settings =
+        json!({"custom_categories": [{"name": "food", "description": null}], "custom_instructions": "Be brief."});
+    let input = format!(r#"{{"memories":{},"feedback":{said},"settings":{settings}}}"#, json!(memories));
+    home.run_on(&["user", "import", "alice", "-"], &input).done();
+    home.run(&["user", "export", "alice", "--out", "first.json"]).done();
+    let first = home.read("first.json");
+    let parsed: Value = serde_json::from_str(&first).unwrap();
+    assert_eq!(parsed["feedback"], json!([said[0], said[1]]), "of a memory that is not there nothing is kept");
+    assert_eq!(parsed["settings"], settings);
+
+    home.run(&["user", "erase", "alice", "--yes"]).done();
+    home.run(&["user", "import", "alice", "first.json"]).done();
+    assert_eq!(timeless(&home.run(&["user", "export", "alice"]).done()), timeless(&first));
+
+    let wrong = json!({"memories": [], "settings": {"custom_instructions": 5}}).to_string();
+    assert!(!home.run_on(&["user", "import", "alice", "-"], &wrong).err.is_empty());
+    assert_eq!(timeless(&home.run(&["user", "export", "alice"]).done()), timeless(&first));
+}

@@ -24,7 +24,7 @@ const CALM: Duration = Duration::from_secs(4);
 const LONGEST: Duration = Duration::from_secs(12);
 
 #[test]
-#[ignore = "takes six minutes, and needs what `.ci/services --failover` installs"]
+#[ignore = "takes three minutes, and needs what `.ci/services --failover` installs"]
 fn a_primary_that_goes_costs_time_and_nothing_else() {
     let etcd = Etcd::start();
     let cluster = Patroni::start(3, &etcd);

@@ -386,7 +386,7 @@ impl Caller {
     }
 
     fn full(&self, path: &str) -> String {
-        let own = ["/memories", "/relationships", "/runs", "/usage", "/export", "/history"]
+        let own = ["/memories", "/relationships", "/runs", "/jobs", "/settings", "/usage", "/export", "/history"]
             .iter()
             .any(|start| path.starts_with(start));
         if own || path.is_empty() { format!("/api/{}{path}", self.owner) } else { path.to_owned() }

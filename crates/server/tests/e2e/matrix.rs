@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 
 use locule::auth::KeyKind;
+use locule::memory::Metadata;
+use locule::work::{Crew, Done, Failure, Runner, Work};
+use locule::{Act, JobId, JobKind, JobStatus, NewJob, Request, Target};
 use serde_json::Value;
 
 use crate::chance::Chance;
@@ -42,9 +45,9 @@ const TABLE: &str = "
     GET    /api/{user_id}/settings                    401    401     403      200    200   200     200     422   403    403
     PATCH  /api/{user_id}/settings                    401    401     403      403    200   200     200     422   403    403
     GET    /api/{user_id}/jobs                        401    401     403      200    200   200     200     422   403    403
-    GET    /api/{user_id}/jobs/{id}                   401    401     403      404    404   404     404     422   403    403
-    DELETE /api/{user_id}/jobs/{id}                   401    401     403      403    404   404     404     422   403    403
-    POST   /api/{user_id}/jobs/{id}/replay            401    401     403      403    404   404     404     422   403    403
+    GET    /api/{user_id}/jobs/{id}                   401    401     403      200    200   200     200     422   403    403
+    DELETE /api/{user_id}/jobs/{id}                   401    401     403      403    204   204     204     422   403    403
+    POST   /api/{user_id}/jobs/{id}/replay            401    401     403      403    202   202     202     422   403    403
     GET    /api/{user_id}/usage                       401    401     403      200    200   200     200     422   403    403
     GET    /api/{user_id}/export                      401    401     403      403    200   200     200     422   403    403
     DELETE /api/{user_id}                             401    401     403      403    200   200     200     422   403    403
@@ -52,9 +55,9 @@ const TABLE: &str = "
     PATCH  /project                                    401    401     403      403    403   200       403     200   403    403
     GET    /project/webhooks                           401    401     403      403    403   200       403     200   403    403
     POST   /project/webhooks                           401    401     403      403    403   201       403     201   403    403
-    GET    /project/webhooks/{id}                      401    401     403      403    403   404       403     404   403    403
-    PATCH  /project/webhooks/{id}                      401    401     403      403    403   404       403     404   403    403
-    DELETE /project/webhooks/{id}                      401    401     403      403    403   404       403     404   403    403
+    GET    /project/webhooks/{id}                      401    401     403      403    403   200       403     200   403    403
+    PATCH  /project/webhooks/{id}                      401    401     403      403    403   200       403     200   403    403
+    DELETE /project/webhooks/{id}                      401    401     403      403    403   204       403     204   403    403
     GET    /healthz                                   200    200     200      200    200   200     200     200   200    200
     GET    /readyz                                    200    200     200      200    200   200     200     200   200    200
     GET    /openapi.json                              200    200     200      200    200   200     200     200   200    200
@@ -139,7 +142,7 @@ fn everybody_may_do_what_the_table_says_and_each_refusal_is_written_down_once(la
         for (kind, status) in expected {
             // Whom nobody has done anything to serves again.
             let alice = kept.take().unwrap_or_else(|| Alice::new(&house, &service, &format!("{number}-{kind}")));
-            let id = alice.id_for(route);
+            let id = alice.id_for(route, &house, &service);
             let (caller, named) = caller(&house, kind, &alice.name);
             let caller = if is_operators(route) { caller.at_operators() } else { caller };
             let path = route.replace("{user_id}", &named).replace("{id}", &id);
@@ -169,6 +172,54 @@ struct Alice {
     own: Caller,
     memories: [Value; 2],
     relationship: Value,
+    /// A job of hers, which has failed.
+    job: JobId,
+}
+
+/// Whoever cannot do what is asked.
+struct Refusing;
+
+impl Runner for Refusing {
+    fn kind(&self) -> JobKind {
+        JobKind::Extract
+    }
+
+    fn run(&self, _: &Work) -> Result<Done, Failure> {
+        Err(Failure::last("it cannot be done"))
+    }
+}
+
+/// A job of somebody's that has failed: here, or in the server, which cannot do it either as nothing is to be read in it.
+fn failed_job(house: &House, name: &str, service: &str) -> JobId {
+    let engine = house.engine();
+    let principal = engine.authenticate(service).unwrap();
+    let scope = engine.gate().write(&principal, Target::Named(name), Act::WriteMemories, &Request::default()).unwrap();
+    let job = engine.add_job(scope, NewJob::new(JobKind::Extract, Metadata::new())).unwrap();
+    let crew = Crew::new(engine.clone(), vec![Box::new(Refusing)]);
+    loop {
+        crew.pass().unwrap();
+        let scope =
+            engine.gate().read(&principal, Target::Named(name), Act::ReadMemories, &Request::default()).unwrap();
+        if engine.job(scope, job.id).unwrap().status == JobStatus::Failed {
+            return job.id;
+        }
+    }
+}
+
+/// A webhook, the only one there is.
+fn webhook(house: &House, service: &str) -> String {
+    let service = house.caller("", service);
+    let call = |method: &str, path: &str, body: Option<Value>| {
+        service.call(method, path, body.map(|body| body.to_string().into_bytes()).as_deref())
+    };
+    let there = call("GET", "/project/webhooks", None).expect(200).json();
+    for one in there["webhooks"].as_array().unwrap() {
+        call("DELETE", &format!("/project/webhooks/{}", one["id"].as_str().unwrap()), None).expect(204);
+    }
+    let new =
+        serde_json::json!({"name": "hook", "url": "https://example.com/hook", "event_types": ["memory_categorize"]});
+    let made = call("POST", "/project/webhooks", Some(new)).expect(201).json();
+    made["id"].as_str().unwrap().to_owned()
 }
 
 impl Alice {
@@ -178,12 +229,15 @@ impl Alice {
         let mut chance = Chance::of(1);
         let memories = [(), ()].map(|()| own.add_with_vector(&mut chance, DIMENSION));
         let relationship = own.relate(&memories[0], "old", &memories[1]);
-        Alice { name, own, memories, relationship }
+        let job = failed_job(house, &name, service);
+        Alice { name, own, memories, relationship, job }
     }
 
     /// What stands for `{id}` in a route.
-    fn id_for(&self, route: &str) -> String {
+    fn id_for(&self, route: &str, house: &House, service: &str) -> String {
         match route {
+            _ if route.contains("/jobs/") => self.job.to_string(),
+            "/project/webhooks/{id}" => webhook(house, service),
             _ if route.starts_with("/operator") => self.name.clone(),
             _ if route.contains("/relationships/") => self.relationship["id"].as_str().unwrap().to_owned(),
             _ => path_of(&self.memories[0]).replace("/memories/", ""),
@@ -192,7 +246,8 @@ impl Alice {
 
     fn assert_unchanged(&self, after: &str) {
         let related = self.own.get("/relationships").expect(200).json()["total"].as_u64();
-        assert_eq!((self.own.count(), related), (2, Some(1)), "{after} did something");
+        let job = self.own.get(&format!("/jobs/{}", self.job)).expect(200).json()["status"].take();
+        assert_eq!((self.own.count(), related, job.as_str()), (2, Some(1), Some("failed")), "{after} did something");
     }
 }
 

@@ -4,6 +4,7 @@ mod audit;
 mod erase;
 mod history;
 pub mod home;
+mod installation;
 mod keys;
 mod known;
 mod leads;
@@ -31,8 +32,8 @@ use sha2::Sha256;
 
 pub use audit::SystemRecord;
 pub use erase::Closed;
+pub(crate) use installation::Rest;
 pub(crate) use leads::strange;
-pub(crate) use moves::Rest;
 pub use moves::{Leaving, Record};
 pub use projects::Application;
 pub use users::{Figures, Published, UserRecord};

@@ -8,23 +8,40 @@ use super::form;
 use crate::content::Place;
 use crate::error::corrupt;
 use crate::space::{Reader, Writer};
-use crate::tx::Value;
+use crate::tx::{Row, Sql, Value};
 
 impl Reader<'_> {
     /// What was said of a memory.
     pub fn feedback(&self, id: MemoryId) -> Result<Feedback> {
         self.memory(id)?;
-        let sql = "SELECT feedback, feedback_reason FROM memories WHERE id = $1";
-        let found = self.tx.first(sql, &[Value::Id(id.as_bytes())], |row| {
-            let rating = row.label_of(0, form::FEEDBACK)?;
-            let place = Place(form::FEEDBACK_REASON, id.as_bytes());
-            Ok(Feedback {
-                feedback: rating.map(|word| Rating::try_from(&*word)).transpose().map_err(corrupt)?,
-                feedback_reason: if row.is_null(1) { None } else { Some(row.text_of(1, place)?) },
-            })
-        })?;
-        Ok(found.unwrap_or_default())
+        let sql = "SELECT id, feedback, feedback_reason FROM memories WHERE id = $1";
+        let found = self.tx.first(sql, &[Value::Id(id.as_bytes())], said)?;
+        Ok(found.map(|(_, feedback)| feedback).unwrap_or_default())
     }
+
+    /// Shows what was said of each memory that something was said of, the oldest memory first.
+    pub fn export_feedback(&self, each: &mut dyn FnMut(MemoryId, Feedback) -> Result<()>) -> Result<()> {
+        let mut sql = Sql::default();
+        sql.push("SELECT id, feedback, feedback_reason FROM memories WHERE ");
+        sql.push("(feedback IS NOT NULL OR feedback_reason IS NOT NULL) AND ");
+        self.push_visible(&mut sql, None);
+        sql.push(" ORDER BY id");
+        self.tx.query(sql.text(), &sql.values(), &mut |row| {
+            let (id, feedback) = said(row)?;
+            each(id, feedback)
+        })
+    }
+}
+
+fn said(row: &dyn Row) -> Result<(MemoryId, Feedback)> {
+    let id = row.memory_id(0)?;
+    let rating = row.label_of(1, form::FEEDBACK)?;
+    let place = Place(form::FEEDBACK_REASON, id.as_bytes());
+    let feedback = Feedback {
+        feedback: rating.map(|word| Rating::try_from(&*word)).transpose().map_err(corrupt)?,
+        feedback_reason: if row.is_null(2) { None } else { Some(row.text_of(2, place)?) },
+    };
+    Ok((id, feedback))
 }
 
 impl Writer<'_> {

@@ -49,7 +49,7 @@ pub use self::address::{Address, Pooler};
 pub use self::between::refuse_wrong_pooler;
 pub use self::database::Databases;
 pub use self::migrate::{Report, Wanted, filled, migrate, statements};
-pub use self::refuse::refuse_what_leaks;
+pub use self::refuse::{refuse_pooled_databases, refuse_what_leaks};
 pub use self::rls::Rows;
 pub use self::schema::Schemas;
 pub use self::server::{Prefix, Server};

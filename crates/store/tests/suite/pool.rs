@@ -3,8 +3,9 @@
 use locule_core::Code;
 
 use locule_store::Keeping;
+use locule_store::postgres::Pooler;
 
-use crate::house::{ENCRYPTED, House, Layout, child, embed, given_data};
+use crate::house::{DATABASE, ENCRYPTED, House, Layout, child, embed, given_data};
 
 for_each_layout! {
     many_users_share_few_connections
@@ -128,4 +129,15 @@ fn with_few_files() {
     }
     assert!(refused > 0);
     house.close();
+}
+
+#[test]
+fn a_database_for_each_behind_a_pooler_is_refused_by_the_settings_name() {
+    let mut house = House::quick(&DATABASE, |_| {});
+    house.close();
+    let Keeping::Postgres(kept) = &mut house.options.keeping else { panic!("in PostgreSQL") };
+    kept.pooler = Pooler::Transaction;
+    let refused = house.try_neighbour().map(drop).unwrap_err();
+    assert_eq!(refused.code(), Code::Invalid);
+    assert!(refused.to_string().contains("postgres.pooler"), "{refused}");
 }

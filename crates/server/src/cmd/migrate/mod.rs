@@ -89,7 +89,7 @@ impl Migrate {
             say(format!("took over {} vectors", report.vectors));
         }
         if report.pgvector {
-            say("pgvector  is there: memory_vectors.vector has every vector that is not sealed".to_owned());
+            say("pgvector  is there: memory_vectors.vector has every vector that is not sealed");
         }
         for (reason, count) in &report.put_aside {
             say(format!("put aside {count} rows in locule.upgrade_rejects: {reason}"));

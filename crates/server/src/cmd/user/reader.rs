@@ -1,12 +1,12 @@
 //! Reading memories out of JSON, one at a time, however many there are: an export, an array, or one memory to a line.
-//! Relationships come with an export only, after its memories.
+//! Relationships, what was said of memories, and settings come with an export only, after its memories.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{self, BufReader, Read};
 use std::rc::Rc;
 
-use locule::{EXPORT_FORMAT, Error, Exported, ExportedRelationship, Imported, limit};
+use locule::{EXPORT_FORMAT, Error, Exported, ExportedFeedback, ExportedRelationship, Imported, limit};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
@@ -136,14 +136,23 @@ impl<'de> Visitor<'de> for Top<'_, '_> {
         let mut is_export = false;
         while let Some(key) = map.next_key::<String>()? {
             if key == "memories" {
-                if fields.contains_key("relationships") {
-                    return Err(A::Error::custom("`relationships` stands before `memories`, and must stand after it"));
+                if let Some(early) =
+                    ["relationships", "feedback", "settings"].iter().find(|name| fields.contains_key(**name))
+                {
+                    return Err(A::Error::custom(format!(
+                        "`{early}` stands before `memories`, and must stand after it"
+                    )));
                 }
                 let keep_vectors = self.head(&fields)?;
                 map.next_value_seed(List { top: self, keep_vectors })?;
                 is_export = true;
             } else if is_export && key == "relationships" {
                 map.next_value_seed(Relationships { top: self })?;
+            } else if is_export && key == "feedback" {
+                map.next_value_seed(Said { top: self })?;
+            } else if is_export && key == "settings" {
+                self.allowance.renew();
+                self.sink.borrow_mut().put(Imported::Settings(map.next_value()?))?;
             } else if is_export && ["format", "model", "dimension"].contains(&&*key) {
                 // By now vectors have been taken for what this would say otherwise.
                 return Err(A::Error::custom(format!("`{key}` stands after `memories`, and must stand before it")));
@@ -240,6 +249,36 @@ impl<'de> Visitor<'de> for Relationships<'_, '_> {
     }
 }
 
+/// An array of what was said of memories.
+struct Said<'a, 'b> {
+    top: Top<'a, 'b>,
+}
+
+impl<'de> DeserializeSeed<'de> for Said<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Said<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of what was said of memories")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        self.top.allowance.renew();
+        while let Some(said) = items.next_element::<ExportedFeedback>()? {
+            self.top.sink.borrow_mut().put(Imported::Feedback(said))?;
+            self.top.allowance.renew();
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -251,6 +290,8 @@ mod tests {
             contents.push(match thing {
                 Imported::Memory(memory) => (memory.content, memory.embedding.is_some()),
                 Imported::Relationship(relationship) => (relationship.relationship_type, false),
+                Imported::Feedback(said) => (said.said.feedback_reason.unwrap_or_default(), false),
+                Imported::Settings(settings) => (serde_json::to_string(&settings).unwrap(), false),
             });
             true
         })?;
@@ -288,6 +329,22 @@ mod tests {
         let error = contents(&format!(r#"{{"relationships":[{edge}],"memories":[{{"content":"a"}}]}}"#)).unwrap_err();
         assert!(error.detail().contains("must stand after"), "{error}");
         for bad in [r#"{"memories":[],"relationships":{}}"#, r#"{"memories":[],"relationships":[{}]}"#] {
+            assert!(contents(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_was_said_and_settings_come_after_the_memories() {
+        let id = "0199b1c2-7f3e-7abc-8def-0123456789ab";
+        let said = format!(r#"{{"memory_id":"{id}","feedback":"NEGATIVE","feedback_reason":"why"}}"#);
+        let json = format!(r#"{{"memories":[],"relationships":[],"feedback":[{said}],"settings":{{"decay":true}}}}"#);
+        assert_eq!(contents(&json).unwrap(), vec![("why".to_owned(), false), (r#"{"decay":true}"#.to_owned(), false)]);
+        for bad in [
+            r#"{"memories":[],"feedback":{}}"#,
+            r#"{"memories":[],"settings":5}"#,
+            r#"{"settings":{},"memories":[]}"#,
+            r#"{"feedback":[],"memories":[]}"#,
+        ] {
             assert!(contents(bad).is_err(), "{bad}");
         }
     }

@@ -36,6 +36,10 @@ for_file_and_rls! {
     an_agents_work_becomes_one_memory
     who_is_erased_leaves_no_work
     exports_and_summaries_are_written_by_the_model
+    the_native_face_asks_for_it_with_a_word
+    who_deletes_everything_is_not_told_it_again
+    servers_beside_each_other_do_each_thing_once
+    a_model_that_hangs_keeps_no_receiver_waiting
 }
 
 /// What stands in the document that a model is given.
@@ -189,6 +193,10 @@ fn what_fails_is_tried_again(layout: Layout) {
     // Each fault happens to whoever speaks of it, the first time.
     let happened: Arc<Mutex<HashSet<&'static str>>> = Arc::default();
     let model = Web::answering(move |asked| {
+        if asked.body.contains("[never]") {
+            // As some endpoints do, it repeats what it was told.
+            return Say::Whole { status: 400, headers: Vec::new(), body: asked.body.clone() };
+        }
         let fault =
             ["[busy]", "[broken]", "[cut]", "[slow]", "[odd]"].into_iter().find(|fault| asked.body.contains(fault));
         match fault.filter(|fault| happened.lock().unwrap().insert(fault)) {
@@ -219,6 +227,12 @@ fn what_fails_is_tried_again(layout: Layout) {
         let job = caller.get(&format!("/api/me/jobs/{}", event["id"].as_str().unwrap())).expect(200).json();
         assert_eq!(job["attempts"], 2, "{job}");
     }
+    // What would happen again is not tried again.
+    let alice = house.alice();
+    let refused = done(&alice, &add(&alice, &format!("[never] {}", value("alice-123"))));
+    assert_eq!((&refused["status"], alice.count()), (&json!("FAILED"), 0));
+    let why = refused["error"].as_str().unwrap();
+    assert!(why.contains("refuses this request (status 400)") && !why.contains('«'), "{why}");
 }
 
 fn garbage_is_a_failure_that_keeps_what_was_said(layout: Layout) {
@@ -383,6 +397,117 @@ fn exports_and_summaries_are_written_by_the_model(layout: Layout) {
     get(json!({"memory_export_id": "x"})).expect(400);
 }
 
+fn the_native_face_asks_for_it_with_a_word(layout: Layout) {
+    let model = Web::answering(notes);
+    let house = house(layout, &model, &[]);
+    let alice = house.alice();
+    let (tea, coffee) = (value("alice-123"), value("alice-123"));
+    let job = |body: Value| {
+        let job = alice.post("/memories", body).expect(202).json();
+        assert_eq!((&job["kind"], &job["status"], &job["attempts"]), (&json!("extract"), &json!("pending"), &json!(0)));
+        done(&alice, job["id"].as_str().unwrap());
+        alice.get(&format!("/api/me/jobs/{}", job["id"].as_str().unwrap())).expect(200).json()
+    };
+    let first = job(json!({"memory": tea, "infer": true, "agent_id": "chef"}));
+    assert_eq!((&first["status"], &first["payload"]), (&json!("succeeded"), &json!({})));
+    let messages = json!([{"role": "user", "content": "and"}, {"role": "assistant", "content": coffee}]);
+    job(json!({"messages": messages, "infer": true, "custom_instructions": "of the request"}));
+    let mut expected = vec!["and".to_owned(), tea, coffee];
+    expected.sort();
+    assert_eq!(texts(&alice), expected);
+    assert!(model.asked()[1].body.contains("of the request"));
+    // A job's results name its memories, and say nothing of them.
+    assert_eq!(first["results"]["memories"].as_array().unwrap().len(), 1);
+    assert!(!first.to_string().contains('«'), "{first}");
+    for bad in [
+        json!({"infer": true}),
+        json!({"infer": true, "memory": "x", "messages": messages}),
+        json!({"infer": true, "memories": [{"memory": "x"}]}),
+        json!({"infer": true, "messages": []}),
+        json!({"infer": true, "messages": [{"role": "system", "content": "x"}]}),
+        json!({"infer": true, "memory": "x", "ttl_s": 5, "run_id": "r"}),
+        json!({"infer": true, "memory": "a\u{0}b"}),
+        json!({"messages": messages}),
+        json!({"memory": "x", "custom_instructions": "y"}),
+    ] {
+        alice.post("/memories", bad).expect(422);
+    }
+    let list = alice.get("/api/me/jobs?kind=extract&status=succeeded&limit=1").expect(200).json();
+    assert_eq!((&list["total"], list["jobs"].as_array().unwrap().len()), (&json!(2), 1));
+    alice.get(&format!("/api/me/jobs?cursor={}", list["next_cursor"].as_str().unwrap())).expect(200);
+    alice.get("/api/me/jobs?status=odd").expect(422);
+}
+
+fn who_deletes_everything_is_not_told_it_again(layout: Layout) {
+    let model = Web::answering(|asked| match asked.body.contains("[never]") {
+        true => Say::status(400),
+        false => notes(asked).held(),
+    });
+    let house = house(layout, &model, &[]);
+    let (alice, bob) = (house.alice(), house.bob());
+    done(&alice, &add(&alice, &format!("[never] {}", value("alice-123"))));
+    let made = alice.post("/mem0/v1/exports/", json!({"filters": {"user_id": "alice-123"}})).expect(201).json();
+    done(&alice, made["id"].as_str().unwrap());
+    let bobs = add(&bob, &value("bob-456"));
+    add(&alice, &value("alice-123"));
+    model.wait_for(3);
+    add(&alice, &value("alice-123"));
+    assert_eq!(alice.get("/api/me/jobs").expect(200).json()["total"], 4);
+    // A part of it is not everything.
+    alice.delete("/memories?agent_id=chef").expect(200);
+    assert_eq!(alice.get("/api/me/jobs").expect(200).json()["total"], 4);
+    alice.delete("/mem0/v1/memories/?user_id=alice-123").expect(200);
+    model.release();
+    assert_eq!(done(&bob, &bobs)["status"], "SUCCEEDED");
+    let kept = value("alice-123");
+    assert_eq!(done(&alice, &add(&alice, &kept))["status"], "SUCCEEDED");
+    assert_eq!((texts(&alice), alice.get("/api/me/jobs").expect(200).json()["total"].clone()), (vec![kept], json!(1)));
+}
+
+fn servers_beside_each_other_do_each_thing_once(layout: Layout) {
+    let model = Web::answering(notes);
+    let house = house(layout, &model, &[]);
+    let other = house.another();
+    let callers: Vec<_> = (0..8).map(|number| house.user(&format!("user-{number}"))).collect();
+    let events: Vec<_> = (0..3)
+        .flat_map(|_| &callers)
+        .enumerate()
+        .map(|(number, caller)| {
+            let text = value(&caller.owner);
+            let door = if number % 2 == 0 { caller.clone() } else { caller.clone().at(&other) };
+            (caller, add(&door, &text), text)
+        })
+        .collect();
+    for (caller, event, text) in &events {
+        let event = done(caller, event);
+        assert_eq!((&event["status"], &event["results"][0]["memory"]), (&json!("SUCCEEDED"), &json!(text)));
+    }
+    assert_eq!(model.asked().len(), events.len(), "nothing was asked twice");
+    for caller in &callers {
+        assert_eq!(caller.count(), 3);
+        house.assert_chain_whole(&caller.owner);
+    }
+}
+
+fn a_model_that_hangs_keeps_no_receiver_waiting(layout: Layout) {
+    let model = Web::answering(|asked| notes(asked).held());
+    let receiver = Web::saying([], Say::status(200));
+    let house = house(layout, &model, &[("LOCULE_WEBHOOKS_ALLOW", "127.0.0.1"), ("LOCULE_CHAT_CONCURRENCY", "2")]);
+    let callers: Vec<_> = (0..10).map(|number| house.user(&format!("user-{number}"))).collect();
+    let events: Vec<_> = callers.iter().map(|caller| add(caller, &value(&caller.owner))).collect();
+    model.wait_for(2);
+    let service = house.caller("user-9", &house.service_key("*"));
+    let hook = json!({"name": "hook", "url": receiver.url(), "event_types": ["memory_add"]});
+    service.post("/project/webhooks", hook).expect(201);
+    callers[9].add("a fact");
+    receiver.wait_for(1);
+    assert_eq!(model.asked().len(), 2, "no more at a time than is set up");
+    model.release();
+    for (caller, event) in callers.iter().zip(events) {
+        assert_eq!(done(caller, &event)["status"], "SUCCEEDED");
+    }
+}
+
 #[test]
 fn without_a_model_everything_works_that_needs_none() {
     let house = House::with(&[]);
@@ -401,4 +526,18 @@ fn without_a_model_everything_works_that_needs_none() {
     let summary = alice.post("/mem0/v1/summary/", json!({ "filters": mine })).expect(200).json();
     assert!(summary["summary"].as_str().unwrap().contains(&text) && summary["inferred"] == false, "{summary}");
     assert!(house.log().iter().any(|line| line.contains("no model is configured")), "it is said at the start");
+}
+
+#[test]
+fn a_server_that_is_told_to_stop_waits_for_no_model() {
+    let model = Web::answering(|asked| notes(asked).held());
+    let mut house = house(Layout::File, &model, &[]);
+    let alice = house.alice();
+    let event = add(&alice, &value("alice-123"));
+    model.wait_for(1);
+    // The model has a minute to answer; a server that waited for it would be stopped by force.
+    house.stop();
+    house.start();
+    let event = alice.get(&format!("/mem0/v1/event/{event}/")).expect(200).json();
+    assert_eq!((&event["status"], &event["error"]), (&json!("RUNNING"), &Value::Null), "until its claim lapses");
 }

@@ -7,8 +7,9 @@ use locule::auth::{ActAs, KeyKind};
 use locule_testbed::{Asked, Say, Web};
 use serde_json::{Value, json};
 
+use crate::chance::Chance;
 use crate::ground::Layout;
-use crate::house::{Caller, House, value};
+use crate::house::{Caller, DIMENSION, House, NO_MODEL, value};
 
 for_each_layout! {
     a_webhook_is_told_of_its_own_users_until_it_has_heard_and_of_nobody_else
@@ -83,6 +84,40 @@ fn a_webhook_is_told_of_its_own_users_until_it_has_heard_and_of_nobody_else(layo
     add(&other, &value("alice-123"));
     theirs.wait_for(2);
     assert_eq!(ours.asked().len(), 4);
+}
+
+#[test]
+fn what_a_receiver_has_had_it_is_not_sent_again() {
+    let house = House::with(&[ALLOWED, NO_MODEL[0], NO_MODEL[1]]);
+    let said = [Say::status(200), Say::status(200), Say::status(200), Say::status(503)];
+    let receiver = Web::saying(said, Say::status(200));
+    let service = house.caller("alice-123", &house.service_key("*"));
+    hook(&service, &receiver, &["memory_add", "memory_categorize", "memory_delete"]);
+    let mut chance = Chance::of(1);
+    let memory = |categories: Value| json!({"memory": value("alice-123"), "categories": categories});
+    let mut memories: Vec<_> = (0..11).map(|_| memory(json!([]))).collect();
+    memories.push(memory(json!(["food"])));
+    memories.iter_mut().for_each(|memory| memory["embedding"] = json!(chance.embedding(DIMENSION)));
+    let added = service.post("/memories", json!({ "memories": memories })).expect(201).json();
+    // More than one job tells, and one of them once more: 12 additions, a label, and what was refused.
+    let asked = receiver.wait_for(14);
+    let mut deliveries: Vec<_> = asked.iter().map(|asked| asked.header("locule-delivery").unwrap()).collect();
+    assert_eq!((deliveries[3], deliveries.len()), (deliveries[4], 14));
+    deliveries.dedup();
+    let mut told: Vec<_> = asked.iter().map(event).collect();
+    told.dedup();
+    let ids = added["memories"].as_array().unwrap().iter().map(|memory| &memory["id"]);
+    assert!(ids.clone().eq(told[..12].iter().map(|event| &event["id"])), "each once, in their order");
+    let last = ids.last().unwrap();
+    assert_eq!(told[12], json!({"event": "CATEGORIZE", "memory_id": last, "categories": ["food"]}));
+    deliveries.sort_unstable();
+    deliveries.dedup();
+    assert_eq!(deliveries.len(), 13, "every event has an id of its own");
+
+    // Who deletes everything has it told, too.
+    service.delete("/memories").expect(200);
+    let gone = receiver.wait_for(26);
+    assert!(gone[14..].iter().all(|asked| event(asked)["event"] == "DELETE" && event(asked)["data"].is_null()));
 }
 
 #[test]
