@@ -127,7 +127,9 @@ fn words_and_vectors_add_up_as_documented(layout: &Layout) {
         assert!((cosine - hit.parts.cosine).abs() < 1e-6 && (words - hit.parts.words).abs() < 1e-6);
         let score = (1.0 + f64::from(cosine) + weight * f64::from(words)) / (2.0 + weight);
         assert!((score - f64::from(hit.score)).abs() < 1e-3, "{score} {}", hit.score);
-        assert!(hit.parts.words <= 1.0 && (hit.parts.words > 0.0) == hit.memory.memory.contains("colour"));
+        // What all of them have weighs nothing beside what few have, and is not looked for.
+        let tells = hit.memory.memory.split(' ').any(|word| word == "3");
+        assert!(hit.parts.words <= 1.0 && (hit.parts.words > 0.0) == tells, "{hit:?}");
     }
 }
 
