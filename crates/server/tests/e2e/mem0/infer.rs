@@ -541,3 +541,13 @@ fn a_server_that_is_told_to_stop_waits_for_no_model() {
     let event = alice.get(&format!("/mem0/v1/event/{event}/")).expect(200).json();
     assert_eq!((&event["status"], &event["error"]), (&json!("RUNNING"), &Value::Null), "until its claim lapses");
 }
+
+#[test]
+fn waiting_counts_as_one_request() {
+    let model = Web::answering(notes);
+    let house = house(Layout::File, &model, &[("LOCULE_RATE_PER_S", "1")]);
+    let text = value("alice-123");
+    let waited = json!({"messages": text, "async_mode": false});
+    let waited = house.alice().post("/mem0/v3/memories/add/", waited).expect(200).json();
+    assert_eq!((&waited["status"], &waited["results"][0]["memory"]), (&json!("SUCCEEDED"), &json!(text)));
+}
