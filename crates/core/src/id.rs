@@ -283,6 +283,8 @@ object_ids! {
     RelationshipId;
     /// Which job of a space: made like a [`MemoryId`].
     JobId;
+    /// Identifies one entry of a space's context as it was last written.
+    EntryId;
 }
 
 #[cfg(test)]

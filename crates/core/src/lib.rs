@@ -13,6 +13,7 @@
 pub mod audit;
 pub mod auth;
 pub mod clock;
+pub mod context;
 pub mod deadline;
 pub mod directory;
 mod error;

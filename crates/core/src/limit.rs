@@ -73,6 +73,13 @@ bounds! {
     WEBHOOKS = "webhooks of one project", 32, "webhooks", "Each is told of each change.";
     WEBHOOK_NAME_BYTES = "name of a webhook", 255, "bytes", "Shown in lists.";
     URL_BYTES = "url", 2048, "bytes", "Longer than any service hands out; kept with each webhook.";
+    CONTEXT_KEY_BYTES = "key", 8 * 1024 * 1024, "bytes", "Found by its hash, so that it may be long; kept with each entry.";
+    CONTEXT_VALUE_BYTES = "value", 8 * 1024 * 1024, "bytes", "Its size as JSON in ASCII; read whole with each look at the entry.";
+    CONTEXT_DEPTH = "JSON nesting of a value", 512, "levels", "Readers of JSON recurse once per level, and most bear twice as many.";
+    CONTEXT_NAME_BYTES = "agent or topic", 64 * 1024, "bytes", "Kept with each entry that it may read or that was pushed to it.";
+    CONTEXT_NAMES = "names in one list", 1000, "names", "Each is compared with each of another list.";
+    CONTEXT_ANSWER_BYTES = "values of one answer", 64 * 1024 * 1024, "bytes", "One answer is built in memory: ask for fewer keys.";
+    CONTEXT_WATCHERS = "streams of changes of one user", 16, "streams", "Each holds a connection and looks again every second.";
     KEY_NAME_BYTES = "key name", 100, "bytes", "Shown in lists.";
     REASON_BYTES = "reason", 255, "bytes", "Kept in the audit trail.";
 }

@@ -37,6 +37,7 @@ mod access;
 mod announce;
 mod backup;
 mod config;
+pub mod context;
 mod erase;
 mod export;
 mod http;

@@ -5,6 +5,7 @@
 
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request as HttpRequest};
@@ -145,15 +146,24 @@ impl<A: Acting> Caller<A> {
             return Ok(());
         }
         // Ask for what will be refused, so that the refusal goes on record, which takes the disk.
-        let again = Caller {
+        self.again().read(|_, _| Err(Error::internal("a refusal that was none"))).await
+    }
+
+    /// The same caller once more, for another piece of work of the same request.
+    pub fn again(&self) -> Self {
+        Caller {
             act: PhantomData::<A>,
             app: self.app.clone(),
             principal: self.principal.clone(),
             named: self.named.clone(),
             request: self.request.clone(),
             share: self.share,
-        };
-        again.read(|_, _| Err(Error::internal("a refusal that was none"))).await
+        }
+    }
+
+    /// How long the request may take.
+    pub fn deadline(&self) -> Duration {
+        self.app.deadline
     }
 
     fn target(&self) -> Target<'_> {

@@ -8,6 +8,7 @@ mod awaited;
 mod bell;
 mod clusters;
 mod content;
+mod context;
 mod copy;
 pub mod directory;
 mod error;
@@ -35,6 +36,7 @@ mod trail;
 mod tx;
 pub mod vector;
 mod warm;
+mod watch;
 pub mod words;
 
 use std::collections::HashMap;
@@ -54,6 +56,7 @@ pub use search::{Find, WORDS_WEIGHT};
 pub use space::{Quota, Reader, Space, Spaces, Writer};
 pub use sqlite::open::Durability;
 pub use state::{Model, State};
+pub use watch::{Wake, Watch};
 
 use directory::Directory;
 use key::{KeyFiles, KeyRing, MasterKey};
@@ -140,7 +143,7 @@ impl Options {
             durability: Durability::Full,
             connection_bytes: 512 << 20,
             vector_bytes: 1 << 30,
-            quota: Quota { memories_max: 1_000_000, bytes_max: 4 << 30 },
+            quota: Quota::default(),
         }
     }
 }

@@ -20,14 +20,25 @@ use crate::postgres::pgvector;
 use crate::state::{self, State};
 use crate::tx::Tx;
 use crate::warm::{Delta, Warm};
+use crate::watch::{Wake, Watch, Watchers};
 
 /// How much one space may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
     /// How many memories.
     pub memories_max: u64,
-    /// How many bytes of texts, metadata, vectors and relationships.
+    /// How many bytes of texts, metadata, vectors and relationships, and of context.
     pub bytes_max: u64,
+    /// How many entries of context.
+    pub entries_max: u64,
+    /// How many agents that have written, follow a topic or were told where they may post.
+    pub agents_max: u64,
+}
+
+impl Default for Quota {
+    fn default() -> Self {
+        Quota { memories_max: 1_000_000, bytes_max: 4 << 30, entries_max: 1_000_000, agents_max: 10_000 }
+    }
 }
 
 /// All spaces of one installation. Nothing in here names a user: what opens a space is a [`Scope`].
@@ -37,6 +48,7 @@ pub struct Spaces {
     warm: Warm,
     /// Rung when a space has got something to do.
     bell: Bell,
+    watchers: Arc<Watchers>,
     quota: Quota,
     pub(crate) sources: Sources,
     /// What spaces have to say of themselves and have not yet said to the directory.
@@ -62,6 +74,7 @@ impl Spaces {
             directory,
             warm: Warm::new(warm_bytes),
             bell: Bell::default(),
+            watchers: Arc::default(),
             quota,
             sources,
             unpublished: Mutex::default(),
@@ -181,6 +194,12 @@ impl Spaces {
         &self.bell
     }
 
+    /// Calls `wake` when this process has changed the context of a space, until what is given back is dropped. `None` for a
+    /// user of whom nothing was ever kept: there is nothing yet to be told of.
+    pub fn watch<R: Right>(&self, scope: &Scope<R>, wake: Wake) -> Option<Watch> {
+        scope.space().map(|chamber| self.watchers.add(chamber.id, wake))
+    }
+
     /// The chamber as it is now, if a right of this kind that was given for it still holds.
     fn recheck<R: Right>(&self, given: &Chamber) -> Result<Chamber> {
         match self.directory.current(given.id)? {
@@ -296,7 +315,16 @@ impl Space<'_, Write> {
         let state = state::read(&*tx)?;
         let reader = Reader { tx, space: Some(chamber.id), spaces, writes: true, now: spaces.sources.now() };
         let delta = Delta::default();
-        Ok(Writer { reader, chamber, scope: &self.scope, state, delta, last_number: None, rings: false })
+        Ok(Writer {
+            reader,
+            chamber,
+            scope: &self.scope,
+            state,
+            delta,
+            last_number: None,
+            rings: false,
+            context_changed: false,
+        })
     }
 }
 
@@ -348,6 +376,8 @@ pub struct Writer<'a> {
     pub(crate) last_number: Option<i64>,
     /// Whether there is something to do once this is committed.
     pub(crate) rings: bool,
+    /// Whether the context is changed.
+    pub(crate) context_changed: bool,
 }
 
 impl<'a> std::ops::Deref for Writer<'a> {
@@ -374,6 +404,9 @@ impl Writer<'_> {
         spaces.unpublished.lock().unwrap_or_else(PoisonError::into_inner).insert(self.chamber.id, published);
         if self.rings {
             spaces.bell.ring(self.chamber.id);
+        }
+        if self.context_changed {
+            spaces.watchers.call(self.chamber.id);
         }
         Ok(())
     }

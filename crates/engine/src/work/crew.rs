@@ -152,7 +152,14 @@ impl Crew {
 
     fn take_turn(&self, space: SpaceId) -> Turn {
         let turn = self.visit(space).unwrap_or_else(|error| {
-            tracing::warn!(space = %space.name(), ?error, "the work of a space is put off");
+            // Shut, or on its way: that is as it should be, and said where it was done.
+            let is_shut =
+                matches!(error.code(), Code::SpaceSuspended | Code::SpaceMoving | Code::SpaceMoved | Code::Busy);
+            if is_shut {
+                tracing::debug!(space = %space.name(), ?error, "the work of a space is put off");
+            } else {
+                tracing::warn!(space = %space.name(), ?error, "the work of a space is put off");
+            }
             self.put_off(space);
             Turn::Idle
         });

@@ -133,7 +133,12 @@ impl Config {
             },
             connection_bytes: connection_mib << 20,
             vector_bytes: vector_mib << 20,
-            quota: locule::Quota { memories_max: self.quota.memories, bytes_max: self.quota.bytes },
+            quota: locule::Quota {
+                memories_max: self.quota.memories,
+                bytes_max: self.quota.bytes,
+                entries_max: self.quota.entries,
+                agents_max: self.quota.agents,
+            },
             provision: match self.users.provision {
                 Provision::Auto => locule::Provision::Auto,
                 Provision::Manual => locule::Provision::Manual,

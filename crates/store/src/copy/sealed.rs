@@ -10,7 +10,7 @@ use crate::copy::tables::Table;
 use crate::error::corrupt;
 use crate::memories::{form, history};
 use crate::tx::{Row, Tx};
-use crate::{jobs, relationships, settings};
+use crate::{context, jobs, relationships, settings};
 
 /// How a column is sealed.
 #[derive(Clone, Copy)]
@@ -36,6 +36,17 @@ const SEALED: &[(&str, &[(&str, How)])] = &[
             (jobs::PAYLOAD, How::Content),
             (jobs::RESULTS, How::Content),
             (jobs::ERROR, How::Content),
+            (context::content::KEY_HASH, How::Label),
+            (context::content::KEY, How::Content),
+            (context::content::VALUE, How::Content),
+            (context::content::AUDIENCE, How::Content),
+            (context::content::TOPICS, How::Content),
+            (context::content::WRITER, How::Content),
+            (context::content::METADATA, How::Content),
+            (context::agent::NAME_HASH, How::Label),
+            (context::agent::NAME, How::Content),
+            (context::agent::TOPICS, How::Content),
+            (context::agent::POSTS, How::Content),
             (relationships::TYPE, How::Label),
             (relationships::METADATA, How::Content),
         ],

@@ -158,6 +158,37 @@ pub static SPACE: &[&Table] = &[
         },
         only: None,
     },
+    &Table {
+        name: "context_entries",
+        columns: columns! {
+            id Id,
+            key_hash Text,
+            key Text,
+            value Text,
+            audience Text,
+            topics Text,
+            writer Text,
+            metadata Text,
+            ttl_s Real,
+            created_at Moment,
+            expires_at Moment,
+            revision Integer,
+            size_bytes Integer,
+        },
+        only: None,
+    },
+    &Table {
+        name: "context_agents",
+        columns: columns! {
+            id Id,
+            name_hash Text,
+            name Text,
+            topics Text,
+            posts Text,
+            size_bytes Integer,
+        },
+        only: None,
+    },
     // Last, since a space whose trail goes on keeps its own.
     &AUDIT,
 ];

@@ -298,9 +298,9 @@ impl Directory {
                 ],
             )?;
             tx.execute("DELETE FROM moved WHERE who = $1", &[Value::Blob(&who)])?;
-            // Whether there is work in it, whoever looks will see.
+            // Whether there is work in it, whoever looks will see: at once, by whatever clock.
             if published != Published::default() {
-                make_mark(tx, space, now)?;
+                make_mark(tx, space, Timestamp::UNIX_EPOCH)?;
             }
             if opened == 1 { add_missing(tx, &KEYS, &keys) } else { Ok(()) }
         })

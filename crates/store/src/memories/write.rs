@@ -372,7 +372,7 @@ impl Writer<'_> {
         tx.run("DELETE FROM memories", &[])?;
         tx.run("DELETE FROM memory_vectors", &[])?;
         self.state.memories = 0;
-        self.state.size_bytes = self.job_bytes()?;
+        self.state.size_bytes = self.job_bytes()? + self.context_bytes()?;
         self.delta.clear();
         Ok(count)
     }
@@ -380,7 +380,7 @@ impl Writer<'_> {
     /// What has expired does not count: it is swept away before anything is refused.
     pub(crate) fn check_quota(&mut self) -> Result<()> {
         while let Err(error) = self.within_quota() {
-            if self.sweep()? == 0 {
+            if self.sweep()? == 0 && self.sweep_context(self.reader.now)? == 0 {
                 return Err(error);
             }
         }

@@ -457,6 +457,8 @@ pub const POLICIES: &[(&str, &[&str])] = &[
     ("public.space_state", &["locule_user", "locule_writer"]),
     ("public.space_jobs", &["locule_user"]),
     ("public.space_settings", &["locule_user"]),
+    ("public.context_entries", &["locule_user"]),
+    ("public.context_agents", &["locule_user"]),
     ("public.organizations", &["locule_helper_organizations", "locule_read"]),
     ("public.org_members", &["locule_helper_memberships", "locule_read"]),
     ("public.memory_org_shares", &["locule_delete", "locule_insert", "locule_read", "locule_user"]),

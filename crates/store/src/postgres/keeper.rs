@@ -8,8 +8,11 @@ use super::server::{Login, Server};
 use crate::tx::Value;
 
 /// The tables of one space.
-pub const SPACE: &[&str] =
-    &[include_str!("../migrations/postgres/space-1.sql"), include_str!("../migrations/postgres/space-2.sql")];
+pub const SPACE: &[&str] = &[
+    include_str!("../migrations/postgres/space-1.sql"),
+    include_str!("../migrations/postgres/space-2.sql"),
+    include_str!("../migrations/postgres/space-3.sql"),
+];
 
 /// One connection with the right to make and drop.
 pub struct Keeper<'a> {
@@ -157,7 +160,7 @@ impl<'a> Keeper<'a> {
 /// What the role of a space may do with its tables: read and write rows, and nothing else.
 pub fn grants(role: &str) -> String {
     format!("GRANT SELECT, INSERT, UPDATE, DELETE ON memories, memory_vectors, memory_history, memory_relationships, space_jobs,
-                 space_settings TO {role};
+                 space_settings, context_entries, context_agents TO {role};
              GRANT SELECT, INSERT ON space_audit TO {role};
              GRANT SELECT, UPDATE ON space_state TO {role};")
 }

@@ -16,13 +16,15 @@ use crate::tx::Value;
 
 /// The tables that hold a space's rows, those that refer to others first. What an upgrade has put aside of somebody's is
 /// somebody's too.
-pub const TABLES: [&str; 9] = [
+pub const TABLES: [&str; 11] = [
     "memory_relationships",
     "memory_vectors",
     "memory_history",
     "space_audit",
     "space_jobs",
     "space_settings",
+    "context_entries",
+    "context_agents",
     "memories",
     "locule.upgrade_rejects",
     "space_state",

@@ -11,7 +11,7 @@ use crate::PostgresLayout;
 use crate::tx::Value;
 
 /// What each step after the first has made, in their order: where that is not, the step is missing.
-const MADE: [&str; keeper::SPACE.len() - 1] = ["space_jobs"];
+const MADE: [&str; keeper::SPACE.len() - 1] = ["space_jobs", "context_entries"];
 
 /// Does what is missing in each space, some of which may be in use: each in one transaction. New ones are copies of what is whole
 /// by then.

@@ -294,6 +294,8 @@ impl Trial<'_> {
                 "INSERT INTO space_settings (name, value, updated_at) VALUES ('decay', 'true', now())",
                 Rows(1),
             );
+            self.keep("The server keeps context.", server, "INSERT INTO context_entries (id, key_hash, key, value, topics, created_at, revision, size_bytes) VALUES (gen_random_uuid(), 'x', '\"x\"', '1', '[]', now(), 1, 64)", Rows(1));
+            self.keep("The server knows agents.", server, "INSERT INTO context_agents (id, name_hash, name, topics, size_bytes) VALUES (gen_random_uuid(), 'x', '\"x\"', '[]', 64)", Rows(1));
             self.keep("The server links memories.", server, "INSERT INTO memory_relationships (source_memory_id, target_memory_id, relationship_type) SELECT min(id::text)::uuid, max(id::text)::uuid, 'x' FROM memories", Rows(1));
             self.keep(
                 "Somebody adds for himself.",
@@ -352,7 +354,15 @@ impl Trial<'_> {
         }
         self.tried("One's own vectors are there to be searched.", ben_rest, "SELECT 1 FROM memory_vectors", Rows(2));
         self.tried("Vectors are the server's to write.", ben_rest, "UPDATE memory_vectors SET embedding = ''", DENIED);
-        for table in ["memory_vectors", "space_audit", "space_state", "space_jobs", "space_settings"] {
+        for table in [
+            "memory_vectors",
+            "space_audit",
+            "space_state",
+            "space_jobs",
+            "space_settings",
+            "context_entries",
+            "context_agents",
+        ] {
             self.tried(
                 &format!("Of {table} one sees one's own."),
                 Who::Server(&ben),
@@ -360,7 +370,7 @@ impl Trial<'_> {
                 Rows(0),
             );
         }
-        for table in ["space_audit", "space_state"] {
+        for table in ["space_audit", "space_state", "context_entries", "context_agents"] {
             self.tried(&format!("{table} is not for PostgREST."), ben_rest, &format!("SELECT 1 FROM {table}"), DENIED);
         }
         self.tried("The trail is not changed.", Who::Server(&ben), "UPDATE space_audit SET act = 'x'", DENIED);
@@ -451,6 +461,8 @@ impl Trial<'_> {
             "space_state",
             "space_jobs",
             "space_settings",
+            "context_entries",
+            "context_agents",
         ] {
             self.tried("Nobody empties a table.", who, &format!("TRUNCATE {table}"), DENIED);
         }

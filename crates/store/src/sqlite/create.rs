@@ -18,6 +18,7 @@ pub const SPACE: &[&str] = &[
     include_str!("../migrations/space-2.sql"),
     include_str!("../migrations/space-3.sql"),
     include_str!("../migrations/space-4.sql"),
+    include_str!("../migrations/space-5.sql"),
 ];
 
 /// The directory's, likewise.

@@ -210,7 +210,7 @@ fn the_other_layouts_get_their_keeper(place: &Place) {
                 .database
                 .postgres()
                 .psql_in(&new.role("template"), "SELECT count(*) FROM pg_tables WHERE schemaname = 'space'");
-            assert_eq!(tables, "8");
+            assert_eq!(tables, "10");
             new.root(&format!("DROP DATABASE {}", new.role("template")));
         }
         let _ = Flavour::ALL;

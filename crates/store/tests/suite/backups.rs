@@ -13,7 +13,9 @@ use locule_store::Options;
 use locule_store::archive::{Backup, Lock, Outcome, Restore, Taken};
 
 use crate::house::{Process, code, identity, traces};
-use crate::moves::{DATABASE, FILE, Ground, RLS, SCHEMA, SEALED, Where, assert_same, deleted, populate, seen};
+use crate::moves::{
+    DATABASE, FILE, Ground, RLS, SCHEMA, SEALED, Where, application, assert_same, deleted, populate, seen,
+};
 
 #[expect(clippy::disallowed_methods, reason = "a gate for a directory that a restore has opened")]
 fn right(directory: &std::sync::Arc<locule_store::directory::Directory>, identity: Identity) -> Result<Move> {
@@ -91,6 +93,12 @@ fn everything_comes_back(from: Where, to: Where) {
         now.insert("state".to_owned(), before["state"].clone());
         assert_same(&now, before);
     }
+    // What was to be done is found, and what is of the application as a whole is as it was.
+    there.clock.advance_s(600);
+    let now = locule_core::clock::Clock::now(&there.clock);
+    assert!(after.store.directory.work_due(now, 10).unwrap().0.contains(&after.alice().space()));
+    assert!(after.alice().claim().is_some());
+    assert_eq!(application(&after), application(&process));
     assert_eq!(code(after.user("dave").reading()), Some(Code::SpaceSuspended));
     assert!(after.user("frank").standing().not_before.is_some());
     assert_eq!(after.store.directory.keys(&after.operator()).unwrap().len(), 2);

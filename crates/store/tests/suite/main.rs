@@ -73,6 +73,7 @@ macro_rules! for_each_file_layout {
 mod audit;
 mod backups;
 mod clusters;
+mod context;
 mod directory;
 mod directory_shared;
 mod disk;

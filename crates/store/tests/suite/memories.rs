@@ -399,7 +399,8 @@ fn a_damaged_export_is_refused(layout: &Layout) {
 }
 
 fn a_quota_holds_to_the_last_memory_and_byte(layout: &Layout) {
-    let house = House::with(layout, |options| options.quota = Quota { memories_max: 10, bytes_max: 1000 });
+    let house =
+        House::with(layout, |options| options.quota = Quota { memories_max: 10, bytes_max: 1000, ..Quota::default() });
     let numbers = |user: User, range: std::ops::Range<i32>| -> Vec<NewMemory> {
         range.map(|n| NewMemory::text(user.canary(&format!("{n}")))).collect()
     };

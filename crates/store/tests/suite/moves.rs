@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use locule_core::auth::{ActAs, Authenticator, KeyKind, NewKey};
 use locule_core::clock::{ManualClock, Sources};
+use locule_core::context::{Json, Name, Push};
 use locule_core::directory::Directory as _;
 use locule_core::feedback::{Feedback, Rating};
 use locule_core::id::{Issuer, MemoryId};
@@ -24,6 +25,7 @@ use locule_testbed::{Flavour, Postgres as Cluster};
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::context::push;
 use crate::house::{Process, User, child, code, embed, files, identity, model, noon};
 use crate::jobs::object;
 
@@ -63,7 +65,7 @@ fn kept(url: &str, (layout, sealed): (PostgresLayout, bool)) -> Keeping {
     })
 }
 
-fn options(data: &Path, url: &str, place: Where) -> Options {
+pub fn options(data: &Path, url: &str, place: Where) -> Options {
     let keeping = place.map_or(Keeping::Files, |layout| kept(url, layout));
     Options { keeping, ..Options::at(data) }
 }
@@ -239,6 +241,23 @@ pub fn populate(process: &Process, clock: &ManualClock) {
         }
     }
     ask_for_work(alice, &all[20..22]);
+    share_context(alice);
+}
+
+/// Entries of every kind, and agents that follow and may something.
+fn share_context(alice: User) {
+    let (agent, topic) = (Name::of("agent \u{1f95c}\0"), Name::of("topic"));
+    alice.write(|writer| writer.subscribe(&agent, vec![topic.clone()])).unwrap();
+    alice.write(|writer| writer.permit(&agent, vec![topic.clone()])).unwrap();
+    let routed = Push {
+        topics: vec![topic],
+        ttl_s: Some(1e9 + 0.1),
+        sender: Some(agent),
+        metadata: Some(Json::of("{}").unwrap()),
+        ..push("routed", "[1.50,123456789012345678901234567890]")
+    };
+    alice.push(routed).unwrap();
+    alice.push(push("for everybody", "\"\\u0000\\ud800\"")).unwrap();
 }
 
 /// Jobs of every status, settings, and what she thinks of two memories.
@@ -544,7 +563,7 @@ fn killed_at_any_step_it_is_finished(from: Where, to: Where) {
     }
 }
 
-fn word(place: Where) -> &'static str {
+pub fn word(place: Where) -> &'static str {
     match place {
         None => "file",
         SEALED => "sealed",
@@ -553,7 +572,7 @@ fn word(place: Where) -> &'static str {
     }
 }
 
-fn of_word(word: &str) -> Where {
+pub fn of_word(word: &str) -> Where {
     [FILE, RLS, SCHEMA, DATABASE, SEALED, SEALS].into_iter().find(|place| self::word(*place) == word).unwrap()
 }
 

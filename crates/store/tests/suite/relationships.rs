@@ -393,7 +393,9 @@ fn what_has_expired_is_no_neighbour_and_no_way_to_one(layout: &Layout) {
 }
 
 fn relationships_count_against_the_quota(layout: &Layout) {
-    let house = House::quick(layout, |options| options.quota = Quota { memories_max: 100, bytes_max: 1000 });
+    let house = House::quick(layout, |options| {
+        options.quota = Quota { memories_max: 100, bytes_max: 1000, ..Quota::default() }
+    });
     let ids: Vec<_> = (0..4).map(|n| house.alice().add(&format!("{n}")).id).collect();
     let (one, two) = (house.bob().add("one").id, house.bob().add("two").id);
     let room = 1000 - size(house.alice());

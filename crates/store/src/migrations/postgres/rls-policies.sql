@@ -10,7 +10,7 @@ DECLARE
 BEGIN
     FOREACH relation IN ARRAY ARRAY['public.memories', 'public.memory_vectors', 'public.memory_history',
         'public.memory_relationships', 'public.space_audit', 'public.space_state', 'public.space_jobs',
-        'public.space_settings', 'public.organizations',
+        'public.space_settings', 'public.context_entries', 'public.context_agents', 'public.organizations',
         'public.org_members', 'public.memory_org_shares', 'locule.upgrade_rejects']::regclass[]
     LOOP
         EXECUTE format('ALTER TABLE %s OWNER TO "{prefix}_owner"', relation);
@@ -67,14 +67,15 @@ DECLARE
 BEGIN
     FOREACH relation IN ARRAY ARRAY['public.memories', 'public.memory_vectors', 'public.memory_history',
         'public.memory_relationships', 'public.space_audit', 'public.space_state', 'public.space_jobs',
-        'public.space_settings', 'public.memory_org_shares', 'locule.upgrade_rejects']::regclass[]
+        'public.space_settings', 'public.context_entries', 'public.context_agents', 'public.memory_org_shares', 'locule.upgrade_rejects']::regclass[]
     LOOP
         EXECUTE format('CREATE POLICY locule_user ON %1$s FOR ALL TO "{prefix}_user" '
             'USING (user_id = %2$s) WITH CHECK (user_id = %2$s)', relation, caller);
     END LOOP;
 END $locule$;
 GRANT SELECT, DELETE ON public.memories, public.memory_vectors, public.memory_history, public.memory_relationships,
-    public.space_audit, public.space_state, public.space_jobs, public.space_settings, public.memory_org_shares,
+    public.space_audit, public.space_state, public.space_jobs, public.space_settings, public.context_entries, public.context_agents,
+    public.memory_org_shares,
     locule.upgrade_rejects TO "{prefix}_user";
 GRANT INSERT (number, id, memory, agent_id, run_id, app_id, categories, metadata, hash, expiration, created_at, updated_at,
         feedback, feedback_reason),
@@ -97,6 +98,10 @@ GRANT INSERT (id, kind, status, payload, results, error, attempts, due_at, size_
     UPDATE (status, payload, results, error, attempts, due_at, size_bytes, updated_at, started_at, completed_at)
     ON public.space_jobs TO "{prefix}_user";
 GRANT INSERT (name, value, updated_at), UPDATE (value, updated_at) ON public.space_settings TO "{prefix}_user";
+-- An entry that is written anew is another row.
+GRANT INSERT (id, key_hash, key, value, audience, topics, writer, metadata, ttl_s, created_at, expires_at, revision, size_bytes)
+    ON public.context_entries TO "{prefix}_user";
+GRANT INSERT (id, name_hash, name, topics, posts, size_bytes) ON public.context_agents TO "{prefix}_user";
 
 -- PostgREST. One permissive policy for each act, and the tenant's rule beside it as a restrictive one: an organisation's tag
 -- on a row is a claim until its author may write there.

@@ -117,6 +117,33 @@ CREATE TABLE IF NOT EXISTS public.space_settings (
     updated_at  timestamptz NOT NULL
 );
 
+-- The context that agents share. Only the server comes here.
+CREATE TABLE IF NOT EXISTS public.context_entries (
+    user_id     text        NOT NULL DEFAULT locule.caller(),
+    id          uuid        NOT NULL,         -- UUIDv7, anew with each writing; its order is the order of writing
+    key_hash    text        COLLATE "C" NOT NULL, -- SHA-256 of the key
+    key         text        NOT NULL,         -- JSON string in ASCII, like all names here
+    value       text        NOT NULL,         -- JSON in ASCII
+    audience    text,                         -- JSON list of agents; NULL for everybody
+    topics      text        NOT NULL,         -- JSON list
+    writer      text,
+    metadata    text,                         -- JSON object
+    ttl_s       double precision,
+    created_at  timestamptz NOT NULL,
+    expires_at  timestamptz,
+    revision    bigint      NOT NULL,         -- of the space, when it was written
+    size_bytes  bigint      NOT NULL          -- what it counts for in space_state
+);
+CREATE TABLE IF NOT EXISTS public.context_agents (
+    user_id     text        NOT NULL DEFAULT locule.caller(),
+    id          uuid        NOT NULL,         -- its order is the order of beginning to follow
+    name_hash   text        COLLATE "C" NOT NULL,
+    name        text        NOT NULL,
+    topics      text        NOT NULL,         -- JSON list of those it follows
+    posts       text,                         -- JSON list of those it may post to; NULL for any
+    size_bytes  bigint      NOT NULL
+);
+
 -- What somebody thinks of a memory.
 ALTER TABLE public.memories ADD COLUMN IF NOT EXISTS feedback text, ADD COLUMN IF NOT EXISTS feedback_reason text;
 
@@ -186,6 +213,10 @@ BEGIN
         ('public.space_state', 'space_state_pkey', 'PRIMARY KEY (user_id)'),
         ('public.space_jobs', 'space_jobs_pkey', 'PRIMARY KEY (user_id, id)'),
         ('public.space_settings', 'space_settings_pkey', 'PRIMARY KEY (user_id, name)'),
+        ('public.context_entries', 'context_entries_pkey', 'PRIMARY KEY (user_id, id)'),
+        ('public.context_entries', 'context_entries_key', 'UNIQUE (user_id, key_hash)'),
+        ('public.context_agents', 'context_agents_pkey', 'PRIMARY KEY (user_id, id)'),
+        ('public.context_agents', 'context_agents_key', 'UNIQUE (user_id, name_hash)'),
         ('public.organizations', 'organizations_pkey', 'PRIMARY KEY (id)'),
         ('public.organizations', 'organizations_slug_key', 'UNIQUE (slug)'),
         -- A memory may name its organisation by id or by slug: a slug that looks like an id would name two.
@@ -239,6 +270,9 @@ CREATE INDEX IF NOT EXISTS idx_history_user_timestamp ON public.memory_history (
 CREATE INDEX IF NOT EXISTS idx_history_operation ON public.memory_history (operation, timestamp DESC)
     WHERE operation = 'access_denied';
 CREATE INDEX IF NOT EXISTS space_jobs_due ON public.space_jobs (user_id, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS context_entries_revision ON public.context_entries (user_id, revision);
+CREATE INDEX IF NOT EXISTS context_entries_expires ON public.context_entries (user_id, expires_at)
+    WHERE expires_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS idx_org_members_org ON public.org_members (org_id);
 CREATE INDEX IF NOT EXISTS idx_memory_org_shares_org ON public.memory_org_shares (org_id);
 CREATE INDEX IF NOT EXISTS upgrade_rejects_user ON locule.upgrade_rejects (user_id);

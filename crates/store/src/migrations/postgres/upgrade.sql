@@ -29,6 +29,10 @@ BEGIN
         ('memory_vectors', '{user_id,number,embedding}'),
         ('space_audit', '{user_id,sequence,link}'),
         ('space_state', '{user_id,space,revision}'),
+        ('context_entries', '{user_id,id,key_hash,revision}'),
+        ('context_agents', '{user_id,id,name_hash}'),
+        ('space_jobs', '{user_id,id,kind,payload,due_at}'),
+        ('space_settings', '{user_id,name,value}'),
         ('memory_org_shares', '{user_id,memory_id,org_id,granted_by}')
     ) AS tables (name, columns) WHERE to_regclass('public.' || tables.name) IS NOT NULL
     LOOP

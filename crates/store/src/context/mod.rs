@@ -1,0 +1,154 @@
+//! The context that agents share: the statements over entries and agents, those that look here, and those that change in
+//! [`write`] and [`agents`].
+//!
+//! Whom an entry is for stands in its row and is looked at here, not by the database: names are content like the rest, and
+//! where a space is sealed the database cannot read them.
+
+mod agents;
+mod row;
+mod write;
+
+use locule_core::context::{Agent, Changes, Entry, EntryQuery, Listed, Name, Statistics, Topic};
+use locule_core::{Result, limit};
+
+use self::row::{COLUMNS, UNREAD};
+pub(crate) use self::row::{agent, entry as content};
+use crate::space::Reader;
+use crate::tx::{Owned, Sql, Value};
+
+impl Reader<'_> {
+    /// The entry of a key, also if it has expired and is not yet swept away.
+    pub fn context_entry(&self, key: &Name) -> Result<Option<Entry>> {
+        let sql = format!("SELECT {COLUMNS} FROM context_entries WHERE key_hash = $1");
+        self.tx.first(&sql, &[Value::Text(&self.tx.label(content::KEY_HASH, &key.hash()))], row::read)
+    }
+
+    /// Shows entries in the order in which they were last written.
+    pub fn context_entries(&self, query: &EntryQuery, each: &mut dyn FnMut(Entry) -> Result<()>) -> Result<()> {
+        let mut bytes = 0;
+        let mut take = |entry: Entry| {
+            if query.takes(&entry, self.now) {
+                bytes += entry.value.text().len();
+                query
+                    .bytes_max
+                    .map_or(Ok(()), |max| limit::Bound { max, ..limit::CONTEXT_ANSWER_BYTES }.check(bytes))?;
+                each(entry)?;
+            }
+            Ok(())
+        };
+        let Some(keys) = &query.keys else { return self.walk_context(COLUMNS, query, &mut take) };
+        for key in locule_core::context::distinct(keys.iter().cloned()) {
+            self.context_entry(&key)?.map_or(Ok(()), &mut take)?;
+        }
+        Ok(())
+    }
+
+    /// What can be told of entries without reading their values, in the same order.
+    pub fn list_context(&self, query: &EntryQuery) -> Result<Vec<Listed>> {
+        let mut listed = Vec::new();
+        self.walk_context(UNREAD, query, &mut |entry| {
+            if query.takes(&entry, self.now) {
+                let Entry { key, topics, created_at, revision, .. } = entry;
+                listed.push(Listed { key, topics, created_at, revision });
+            }
+            Ok(())
+        })?;
+        Ok(listed)
+    }
+
+    /// The agents, in the order in which they came to their topics.
+    pub fn context_agents(&self) -> Result<Vec<Agent>> {
+        let sql = format!("SELECT {} FROM context_agents ORDER BY id", agent::COLUMNS);
+        self.tx.all(&sql, &[], |row| agent::read(row).map(|(_, agent)| agent))
+    }
+
+    /// The topics that are followed, in the order in which they were first, and then those that only have entries.
+    pub fn context_topics(&self) -> Result<Vec<Topic>> {
+        let mut topics: Vec<Topic> = Vec::new();
+        let mut places = std::collections::HashMap::new();
+        let mut of = |topics: &mut Vec<Topic>, name: Name| -> usize {
+            *places.entry(name.clone()).or_insert_with(|| {
+                topics.push(Topic { name, subscribers: Vec::new(), entries: 0 });
+                topics.len() - 1
+            })
+        };
+        for agent in self.context_agents()? {
+            for topic in agent.topics {
+                let place = of(&mut topics, topic);
+                topics[place].subscribers.push(agent.name.clone());
+            }
+        }
+        for listed in self.list_context(&EntryQuery::default())? {
+            for topic in listed.topics {
+                let place = of(&mut topics, topic);
+                topics[place].entries += 1;
+            }
+        }
+        Ok(topics)
+    }
+
+    /// Figures over the context.
+    pub fn context_statistics(&self) -> Result<Statistics> {
+        let mut figures = Statistics::default();
+        let all = EntryQuery { expired: true, ..EntryQuery::default() };
+        self.walk_context(UNREAD, &all, &mut |entry| {
+            figures.total_items += 1;
+            match (entry.is_expired(self.now), entry.audience) {
+                (true, _) => figures.expired_items += 1,
+                (false, None) => figures.global_items += 1,
+                (false, Some(_)) => figures.private_items += 1,
+            }
+            Ok(())
+        })?;
+        figures.active_items = figures.total_items - figures.expired_items;
+        let agents = self.context_agents()?;
+        figures.agents_with_topics = agents.iter().filter(|agent| !agent.topics.is_empty()).count() as u64;
+        let topics: std::collections::HashSet<_> = agents.iter().flat_map(|agent| &agent.topics).collect();
+        figures.total_topics = topics.len() as u64;
+        Ok(figures)
+    }
+
+    /// What of the context has changed since a revision; `None` if the whole space has not. After a revision that is not yet
+    /// reached (the space was put back to what it once was) everything has.
+    pub fn context_changes(&self, after: u64, agent: Option<&Name>) -> Result<Option<Changes>> {
+        let revision = self.state()?.revision;
+        if revision == after {
+            return Ok(None);
+        }
+        let after = if after > revision { 0 } else { after };
+        let query = EntryQuery {
+            agent: agent.cloned(),
+            after: Some(after),
+            bytes_max: Some(limit::CONTEXT_ANSWER_BYTES.max),
+            ..EntryQuery::default()
+        };
+        let mut entries = Vec::new();
+        self.context_entries(&query, &mut |entry| {
+            entries.push(entry);
+            Ok(())
+        })?;
+        let keys = self.list_context(&EntryQuery { after: None, ..query })?;
+        Ok(Some(Changes { revision, entries, keys: keys.into_iter().map(|listed| listed.key).collect() }))
+    }
+
+    /// What the context counts for in the space's size.
+    pub(crate) fn context_bytes(&self) -> Result<u64> {
+        let sql = "SELECT CAST(coalesce((SELECT sum(size_bytes) FROM context_entries), 0)
+                              + coalesce((SELECT sum(size_bytes) FROM context_agents), 0) AS bigint)";
+        Ok(self.tx.first(sql, &[], |row| row.integer(0))?.unwrap_or(0) as u64)
+    }
+
+    /// Shows the rows that the database can tell to be meant.
+    fn walk_context(&self, columns: &str, query: &EntryQuery, each: &mut dyn FnMut(Entry) -> Result<()>) -> Result<()> {
+        let mut sql = Sql::default();
+        sql.push("SELECT ").push(columns).push(" FROM context_entries WHERE TRUE");
+        if !query.expired {
+            sql.push(" AND (expires_at IS NULL OR expires_at >= ").bind(Owned::Moment(self.now)).push(")");
+        }
+        if let Some(after) = query.after {
+            sql.push(" AND revision > ").bind(Owned::Integer(i64::try_from(after).unwrap_or(i64::MAX)));
+        }
+        sql.push(" ORDER BY id");
+        self.tx.query(sql.text(), &sql.values(), &mut |row| each(row::read(row)?))
+    }
+}

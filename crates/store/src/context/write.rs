@@ -1,0 +1,210 @@
+//! Changing entries. An entry that is written anew gets a new row, so that the order of rows is the order of writing.
+
+use jiff::{SignedDuration, Timestamp};
+use locule_core::context::{Entry, EntryQuery, Json, Name, Push, may_not_overwrite, may_not_post};
+use locule_core::id::EntryId;
+use locule_core::{Code, Error, Result};
+
+use super::row::{self, FIXED_BYTES, entry};
+use crate::space::Writer;
+use crate::tick;
+use crate::tx::Value;
+
+/// How long an entry that has expired may still lie about: it can be counted, not read.
+const LEFT: SignedDuration = SignedDuration::from_mins(5);
+
+impl Writer<'_> {
+    /// Writes an entry for whom the push says, in place of the one that is there. A sender is held to what it may: topics it
+    /// may not post to, and an entry that it can neither read nor has written, are refused.
+    pub fn push_context(&mut self, push: Push) -> Result<Entry> {
+        push.check()?;
+        let there = self.live_entry(&push.key)?;
+        self.check_sender(&push, there.as_ref())?;
+        if push.expected_revision.is_some_and(|expected| expected != there.map_or(0, |there| there.revision)) {
+            return Err(Error::new(Code::Conflict, "The entry has been changed meanwhile. Read it again."));
+        }
+        let agents = if push.topics.is_empty() { Vec::new() } else { self.context_agents()? };
+        let entry = Entry {
+            audience: push.audience(&agents),
+            key: push.key,
+            value: push.value,
+            topics: locule_core::context::distinct(push.topics),
+            writer: push.sender,
+            metadata: push.metadata,
+            ttl_s: push.ttl_s,
+            created_at: self.reader.now,
+            revision: 0,
+        };
+        self.put_context(entry)
+    }
+
+    /// Appends the push's value to the list that is the entry's, which otherwise stays as it is; begins one, as the push says,
+    /// where there is none.
+    pub fn append_context(&mut self, push: Push) -> Result<Entry> {
+        push.check()?;
+        let Some(there) = self.live_entry(&push.key)? else {
+            return self.push_context(Push { value: Json::list_of(&push.value), ..push });
+        };
+        if push.sender.as_ref().is_some_and(|sender| !there.is_open_to(sender)) {
+            return Err(may_not_overwrite(push.sender.as_ref().unwrap_or(&there.key), &there.key));
+        }
+        self.check_sender(&Push { topics: there.topics.clone(), ..push.clone() }, Some(&there))?;
+        let value = there.value.appended(&push.value)?;
+        let writer = push.sender.or(there.writer);
+        self.put_context(Entry { value, writer, ..there })
+    }
+
+    /// Puts an entry as it is, whoever may read it, in place of the one that is there.
+    pub fn put_context(&mut self, mut entry: Entry) -> Result<Entry> {
+        entry.check()?;
+        self.sweep_context(self.reader.now.checked_sub(LEFT).unwrap_or(Timestamp::UNIX_EPOCH))?;
+        entry.revision = self.state.revision + 1;
+        let before = self.context_entry(&entry.key)?;
+        if let Some(before) = &before {
+            self.delete_entry(before)?;
+        }
+        row::insert(&*self.reader.tx, self.entry_id()?, &entry)?;
+        self.state.size_bytes += row::size(&entry);
+        self.context_changed = true;
+        if before.is_none() {
+            self.check_entries()?;
+        }
+        if let Some(writer) = &entry.writer {
+            self.meet(writer)?;
+        }
+        self.check_quota()?;
+        self.note("push_context", None)?;
+        Ok(entry)
+    }
+
+    /// Removes an entry, if it is there; for an agent, if it may read it or has written it. Says whether it did.
+    pub fn remove_context(&mut self, key: &Name, agent: Option<&Name>) -> Result<bool> {
+        let Some(there) = self.context_entry(key)? else { return Ok(false) };
+        if agent.is_some_and(|agent| there.is_expired(self.reader.now) || !may_change(agent, &there)) {
+            return Ok(false);
+        }
+        self.delete_entry(&there)?;
+        self.note("remove_context", None)?;
+        Ok(true)
+    }
+
+    /// Removes what has expired. Says how many entries that were.
+    pub fn remove_expired_context(&mut self) -> Result<u64> {
+        self.sweep_context(self.reader.now)
+    }
+
+    /// Removes all entries, and forgets all agents with what they follow and may.
+    pub fn clear_context(&mut self) -> Result<()> {
+        self.state.size_bytes = self.state.size_bytes.saturating_sub(self.context_bytes()?);
+        self.tx.run("DELETE FROM context_entries", &[])?;
+        self.tx.run("DELETE FROM context_agents", &[])?;
+        self.context_changed = true;
+        self.note("clear_context", None)
+    }
+
+    /// Puts on record that an agent was refused something. For a writer in which nothing else is done.
+    pub fn note_context_denial(&self) -> Result<()> {
+        self.note("context_denied", None)
+    }
+
+    /// Removes what had expired by then.
+    pub(crate) fn sweep_context(&mut self, by: Timestamp) -> Result<u64> {
+        let by = Value::Moment(by);
+        let sql =
+            "SELECT count(*), CAST(coalesce(sum(size_bytes), 0) AS bigint) FROM context_entries WHERE expires_at < $1";
+        let found = self.tx.first(sql, &[by], |row| Ok((row.integer(0)? as u64, row.integer(1)? as u64)))?;
+        let (count, bytes) = found.unwrap_or_default();
+        if count > 0 {
+            self.tx.run("DELETE FROM context_entries WHERE expires_at < $1", &[by])?;
+            self.state.size_bytes = self.state.size_bytes.saturating_sub(bytes);
+            self.context_changed = true;
+            self.note("expire_context", Some(format!("{count} entries")))?;
+        }
+        Ok(count)
+    }
+
+    pub(super) fn delete_entry(&mut self, there: &Entry) -> Result<()> {
+        let hash = self.tx.label(entry::KEY_HASH, &there.key.hash()).into_owned();
+        self.tx.run("DELETE FROM context_entries WHERE key_hash = $1", &[Value::Text(&hash)])?;
+        self.state.size_bytes = self.state.size_bytes.saturating_sub(row::size(there));
+        self.context_changed = true;
+        Ok(())
+    }
+
+    fn live_entry(&self, key: &Name) -> Result<Option<Entry>> {
+        Ok(self.context_entry(key)?.filter(|there| !there.is_expired(self.reader.now)))
+    }
+
+    fn check_sender(&self, push: &Push, there: Option<&Entry>) -> Result<()> {
+        let Some(sender) = &push.sender else { return Ok(()) };
+        if !push.topics.is_empty() {
+            let agent = self.context_agent(sender)?;
+            let refused =
+                push.topics.iter().find(|topic| agent.as_ref().is_some_and(|agent| !agent.may_post_to(topic)));
+            if let Some(topic) = refused {
+                return Err(may_not_post(sender, topic));
+            }
+        }
+        match there {
+            Some(there) if !may_change(sender, there) => Err(may_not_overwrite(sender, &push.key)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Passes as many entries as there may be; what has expired does not count. As each counts for some bytes, they have to be
+    /// counted only where the space is large enough to hold too many.
+    fn check_entries(&mut self) -> Result<()> {
+        let max = self.quota().entries_max;
+        if self.state.size_bytes / FIXED_BYTES <= max || self.count_entries()? <= max {
+            return Ok(());
+        }
+        self.sweep_context(self.reader.now)?;
+        if self.count_entries()? <= max {
+            return Ok(());
+        }
+        Err(Error::new(
+            Code::QuotaExceeded,
+            format!("This space is full: its limit is a size of {max} entries of context. Remove some first."),
+        ))
+    }
+
+    fn count_entries(&self) -> Result<u64> {
+        let count = self.tx.first("SELECT count(*) FROM context_entries", &[], |row| row.integer(0))?;
+        Ok(count.unwrap_or(0) as u64)
+    }
+
+    fn entry_id(&self) -> Result<EntryId> {
+        const LATEST: &str = "SELECT id FROM context_entries WHERE id < $1 ORDER BY id DESC LIMIT 1";
+        let tick = tick::next(&*self.tx, self.reader.now, &[LATEST])?;
+        Ok(EntryId::mint(tick, self.chamber.tag, &self.reader.spaces.sources))
+    }
+
+    /// Takes a topic off entries, and removes those that have no other. Says how many it removed, and whether there were any.
+    pub(super) fn untag(&mut self, topic: &Name) -> Result<(u64, bool)> {
+        let mut tagged = Vec::new();
+        let query = EntryQuery { topic: Some(topic.clone()), expired: true, ..EntryQuery::default() };
+        self.context_entries(&query, &mut |entry| {
+            tagged.push(entry);
+            Ok(())
+        })?;
+        let (any, mut removed) = (!tagged.is_empty(), 0);
+        for mut entry in tagged {
+            self.delete_entry(&entry)?;
+            entry.topics.retain(|other| other != topic);
+            if entry.topics.is_empty() {
+                removed += 1;
+                continue;
+            }
+            // It stands last now in the order of writing, which it is: its topics have changed.
+            entry.revision = self.state.revision + 1;
+            row::insert(&*self.reader.tx, self.entry_id()?, &entry)?;
+            self.state.size_bytes += row::size(&entry);
+        }
+        Ok((removed, any))
+    }
+}
+
+/// Whether an agent may write over an entry, or remove it.
+fn may_change(agent: &Name, there: &Entry) -> bool {
+    there.is_open_to(agent) || there.writer.as_ref() == Some(agent)
+}
