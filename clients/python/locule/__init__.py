@@ -23,6 +23,7 @@ from .memory import AsyncMemory, Memory
 from .records import Event, MemoryRecord, Page, Receipt, Results, Usage
 from .space import Space
 from .syntha import ContextMesh, ToolHandler
+from .syntha.isolation import UserManager
 
 __all__ = [
     "AsyncClient",
@@ -52,4 +53,5 @@ __all__ = [
     "TemporaryError",
     "ToolHandler",
     "Usage",
+    "UserManager",
 ]

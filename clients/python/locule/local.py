@@ -103,6 +103,8 @@ class Locule:
         durability: str = "full",
         memories_max: Optional[int] = None,
         bytes_max: Optional[int] = None,
+        entries_max: Optional[int] = None,
+        agents_max: Optional[int] = None,
         provision: bool = True,
         embedding: Union[str, int, Mapping[str, Any], None] = None,
         chat: Optional[Mapping[str, Any]] = None,
@@ -127,6 +129,8 @@ class Locule:
             "durability": durability,
             "memories_max": memories_max,
             "bytes_max": bytes_max,
+            "entries_max": entries_max,
+            "agents_max": agents_max,
             "provision": provision,
             "embedding": _embedding(embedding),
             "chat": None if chat is None else dict(chat),
@@ -168,6 +172,10 @@ class Locule:
         """Everybody who has a space here: ``user_id``, ``state``, ``created_at``."""
         users: List[Dict[str, str]] = json.loads(self._native.users())
         return users
+
+    def _context(self, subject: str) -> _native.Space:
+        """Whose context it is, as the engine calls them."""
+        return self._native.user(subject)
 
     def _owners(self, memory_id: str) -> List[str]:
         """Whose memory this may be: one person nearly always."""

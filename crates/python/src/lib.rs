@@ -7,6 +7,7 @@
 
 mod failure;
 mod installation;
+mod mesh;
 mod owner;
 mod setup;
 mod space;

@@ -23,6 +23,8 @@ pub struct Setup {
     durability: Option<DurabilityIn>,
     memories_max: Option<u64>,
     bytes_max: Option<u64>,
+    entries_max: Option<u64>,
+    agents_max: Option<u64>,
     #[serde(default = "yes")]
     provision: bool,
     embedding: Option<EmbeddingIn>,
@@ -134,6 +136,8 @@ impl Setup {
         };
         config.quota.memories_max = self.memories_max.unwrap_or(config.quota.memories_max);
         config.quota.bytes_max = self.bytes_max.unwrap_or(config.quota.bytes_max);
+        config.quota.entries_max = self.entries_max.unwrap_or(config.quota.entries_max);
+        config.quota.agents_max = self.agents_max.unwrap_or(config.quota.agents_max);
         config.provision = if self.provision { Provision::Auto } else { Provision::Manual };
         config.embedding = self.embedding.map_or(Ok(Embedding::Local), EmbeddingIn::read)?;
         config.chat = self.chat.map(ChatIn::read).transpose()?;

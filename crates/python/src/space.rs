@@ -73,7 +73,7 @@ impl Space {
     }
 
     /// Looks into the space. `named` is every user that the call names; all must be its owner.
-    fn look<T: Send>(
+    pub(crate) fn look<T: Send>(
         &self,
         py: Python<'_>,
         act: Act,
@@ -88,7 +88,7 @@ impl Space {
     }
 
     /// Changes the space.
-    fn change<T: Send>(
+    pub(crate) fn change<T: Send>(
         &self,
         py: Python<'_>,
         named: Vec<String>,
@@ -102,7 +102,7 @@ impl Space {
     }
 
     /// What a call says, read before anything is looked up.
-    fn read<T>(py: Python<'_>, read: impl FnOnce() -> locule::Result<T>) -> PyResult<T> {
+    pub(crate) fn read<T>(py: Python<'_>, read: impl FnOnce() -> locule::Result<T>) -> PyResult<T> {
         read().map_err(|error| Failure::from(error).raise(py))
     }
 }

@@ -6,12 +6,12 @@ use locule::{
     Added, Change, Error, Filter, Found, Hit, JobId, ListQuery, Memory, MemoryId, NewMemory, Page, Result, SearchQuery,
     filter,
 };
-use serde::de::{DeserializeOwned, Deserializer};
+use serde::de::Deserializer;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Reads what Python wrote down.
-pub fn read<T: DeserializeOwned>(json: &str) -> Result<T> {
+pub fn read<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T> {
     serde_json::from_str(json).map_err(|error| Error::invalid(format!("This is not understood: {error}.")))
 }
 

@@ -5,6 +5,7 @@
 
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request as HttpRequest};
@@ -140,18 +141,6 @@ impl<A: Acting> Caller<A> {
         Ok((app, scope, subject))
     }
 
-    /// The same caller once more, for work that is done piece by piece: each piece asks for its right anew.
-    pub fn again(&self) -> Self {
-        Caller {
-            act: PhantomData,
-            app: self.app.clone(),
-            principal: self.principal.clone(),
-            named: self.named.clone(),
-            request: self.request.clone(),
-            share: self.share,
-        }
-    }
-
     /// A place among the streams of this caller's share, if there is one left.
     pub fn stream(&self) -> Result<crate::streams::Place, Refusal> {
         Ok(self.app.streams.enter(self.share)?)
@@ -164,6 +153,23 @@ impl<A: Acting> Caller<A> {
         }
         // Ask for what will be refused, so that the refusal goes on record, which takes the disk.
         self.again().read(|_, _| Err(Error::internal("a refusal that was none"))).await
+    }
+
+    /// The same caller once more, for another piece of work of the same request: it asks for its right anew.
+    pub fn again(&self) -> Self {
+        Caller {
+            act: PhantomData::<A>,
+            app: self.app.clone(),
+            principal: self.principal.clone(),
+            named: self.named.clone(),
+            request: self.request.clone(),
+            share: self.share,
+        }
+    }
+
+    /// How long the request may take.
+    pub fn deadline(&self) -> Duration {
+        self.app.deadline
     }
 
     fn target(&self) -> Target<'_> {

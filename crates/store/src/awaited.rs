@@ -8,7 +8,7 @@ use std::time::Duration;
 use locule_core::id::SpaceId;
 use locule_core::{Code, Error, Result};
 
-use crate::error::silent;
+use crate::error::{is_not_set_up, silent};
 use crate::layout::{Destroyed, Layout};
 use crate::tx::Tx;
 
@@ -31,11 +31,12 @@ impl Trial {
         }
     }
 
-    /// As a server starts: a cluster that does not answer is waited for, one that holds its users apart no more is refused.
+    /// As a server starts: a cluster that does not answer is waited for; one that is not set up, or holds its users apart no
+    /// more, is refused.
     pub fn begin(&self) -> Result<()> {
         match (self.check)() {
             Ok(()) => self.passed.store(true, Ordering::Release),
-            Err(error) if error.code() == Code::BackendUnavailable => {
+            Err(error) if error.code() == Code::BackendUnavailable && !is_not_set_up(&error) => {
                 tracing::warn!(cluster = self.cluster, %error, "the cluster does not answer; its users wait until it does");
             }
             Err(error) => {

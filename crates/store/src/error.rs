@@ -89,6 +89,18 @@ pub fn of_postgres(error: tokio_postgres::Error) -> Error {
     }
 }
 
+/// Whether a database answered that it knows no such login or database: it is there, and not set up.
+pub fn is_not_set_up(error: &Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if let Some(answer) = cause.downcast_ref::<Said>().and_then(Said::answer) {
+            return matches!(answer.code().code(), "28000" | "28P01" | "3D000");
+        }
+        source = cause.source();
+    }
+    false
+}
+
 /// A database that does not answer in time.
 pub fn silent() -> Error {
     unavailable("no answer in time")

@@ -273,8 +273,8 @@ class ToolHandler:
     def get_context_by_topic(self, topic: str) -> Dict[str, Any]:
         """What this agent may read of a topic."""
         agent = self._agent("get_context")
-        entries = self.context_mesh._readable(agent)
-        return {key: self.context_mesh.get(key, agent) for key, entry in entries if topic in entry.topics}
+        listed = self.context_mesh._listed(agent)
+        return {key: self.context_mesh.get(key, agent) for key, topics in listed if topic in topics}
 
     def get_context_pattern(self, pattern: str) -> Dict[str, Any]:
         """What this agent may read under keys like ``report_*``."""
@@ -298,7 +298,7 @@ class ToolHandler:
         """Removes every key that this agent may read."""
         agent = self._agent("push_context")
         for key in self.context_mesh.get_keys_for_agent(agent):
-            self.context_mesh.remove(key)
+            self.context_mesh._remove_as(agent, key)
 
     # --- Frameworks ---------------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Iterable, List, Optional, Protocol
+from typing import Any, Callable, Dict, Iterable, List, Optional, Protocol, Tuple
 
 from .exceptions import SynthaPermissionError
 
@@ -61,7 +61,9 @@ class Store(Protocol):
     def put(self, key: str, entry: Entry) -> None: ...
     def entry(self, key: str) -> Optional[Entry]: ...
     def entries(self) -> Dict[str, Entry]: ...
-    def remove(self, key: str) -> bool: ...
+    def listed(self, agent: str) -> List[Tuple[str, List[str]]]: ...
+    def topics(self) -> List[str]: ...
+    def remove(self, key: str, agent: Optional[str] = None) -> bool: ...
     def remove_expired(self, now: float) -> int: ...
     def clear(self) -> None: ...
     def size(self) -> int: ...
@@ -137,8 +139,27 @@ class MemoryStore:
         with self._lock:
             return dict(self._entries)
 
-    def remove(self, key: str) -> bool:
+    def listed(self, agent: str) -> List[Tuple[str, List[str]]]:
+        """The keys that an agent may read, with their topics, in the order of writing."""
+        now = time.time()
         with self._lock:
+            entries = list(self._entries.items())
+        return [(key, entry.topics) for key, entry in entries if not entry.is_expired(now) and entry.is_open_to(agent)]
+
+    def topics(self) -> List[str]:
+        """Every topic that is followed or has an entry."""
+        now = time.time()
+        with self._lock:
+            tagged = [entry.topics for entry in self._entries.values() if not entry.is_expired(now)]
+            return list(dict.fromkeys(topic for topics in [*self._subscriptions.values(), *tagged] for topic in topics))
+
+    def remove(self, key: str, agent: Optional[str] = None) -> bool:
+        """For an agent only if it may read the entry or has written it."""
+        with self._lock:
+            there = self._entries.get(key)
+            if there is not None and agent is not None:
+                if there.is_expired(time.time()) or (not there.is_open_to(agent) and there.writer != agent):
+                    return False
             return self._entries.pop(key, None) is not None
 
     def remove_expired(self, now: float) -> int:

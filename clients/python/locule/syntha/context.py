@@ -167,21 +167,19 @@ class ContextMesh:
     def get_all_for_agent(self, agent_name: str) -> Dict[str, Any]:
         """Copies of all that this agent may read."""
         self._clean_up_in_passing()
-        return {key: value_of(entry.text) for key, entry in self._readable(agent_name)}
+        now, agent = time.time(), agent_name if agent_name is not None else ""
+        return {
+            key: value_of(entry.text)
+            for key, entry in self._open().entries().items()
+            if not entry.is_expired(now) and entry.is_open_to(agent)
+        }
 
     def get_keys_for_agent(self, agent_name: str) -> List[str]:
-        """The keys that this agent may read: first what is for some agents, then what is for all."""
-        return [key for key, _ in self._readable(agent_name)]
+        """The keys that this agent may read, in the order of writing."""
+        return [key for key, _ in self._listed(agent_name)]
 
-    def _readable(self, agent_name: str) -> List[Tuple[str, Entry]]:
-        now = time.time()
-        readable = [
-            (key, entry)
-            for key, entry in self._open().entries().items()
-            if not entry.is_expired(now) and entry.is_open_to(agent_name if agent_name is not None else "")
-        ]
-        addressed = [(key, entry) for key, entry in readable if entry.audience is not None]
-        return addressed + [(key, entry) for key, entry in readable if entry.audience is None]
+    def _listed(self, agent_name: Optional[str]) -> List[Tuple[str, List[str]]]:
+        return self._open().listed(agent_name if agent_name is not None else "")
 
     def remove(self, key: str) -> bool:
         """Removes a key; says whether it was there."""
@@ -190,12 +188,8 @@ class ContextMesh:
 
     def _remove_as(self, agent_name: str, key: str) -> bool:
         """Removes a key for an agent that may read it or has written it."""
-        entry = self._open().entry(key)
-        if entry is None or entry.is_expired(time.time()):
-            return self.remove(key)
-        if not entry.is_open_to(agent_name) and entry.writer != agent_name:
-            return False
-        return self.remove(key)
+        _check_key(key)
+        return self._open().remove(key, agent_name)
 
     def cleanup_expired(self) -> int:
         """Removes what has expired; says how many of this user's."""
@@ -251,9 +245,7 @@ class ContextMesh:
 
     def _known_topics(self) -> List[str]:
         """Every topic that somebody follows or that has an entry."""
-        now = time.time()
-        tagged = [entry for entry in self._open().entries().values() if not entry.is_expired(now)]
-        return list(dict.fromkeys([*self.get_all_topics(), *(topic for entry in tagged for topic in entry.topics)]))
+        return self._open().topics()
 
     def unsubscribe_from_topics(self, agent_name: str, topics: Iterable[str]) -> None:
         """Ends what an agent follows of these."""
@@ -268,8 +260,8 @@ class ContextMesh:
         followed = self.get_topics_for_agent(agent_name)
         by_topic: Dict[str, List[str]] = {topic: [] for topic in followed}
         other: List[str] = []
-        for key, entry in self._readable(agent_name):
-            theirs = [topic for topic in entry.topics if topic in followed]
+        for key, topics in self._listed(agent_name):
+            theirs = [topic for topic in topics if topic in followed]
             for topic in theirs:
                 by_topic[topic].append(key)
             if not theirs:

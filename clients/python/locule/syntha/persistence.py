@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from abc import ABC, abstractmethod
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 from urllib.parse import quote
 
+from ..local import Locule
+from ._import import kept
+from ._native_store import NativeStore, told
+from ._places import Lease, lease, prepare, subject
 from ._store import Entry, MemoryStore, Store
 from ._values import text_of, value_of
 from .exceptions import SynthaConfigurationError, SynthaPermissionError, SynthaPersistenceError, SynthaValidationError
@@ -268,34 +274,86 @@ class _Stores(DatabaseBackend):
 
 
 class SQLiteBackend(_Stores):
-    """Meshes in files, one for each user."""
+    """Meshes in files, one for each user. See :mod:`locule.syntha._places` for what is at ``db_path``."""
 
-    def __init__(self, db_path: str = "syntha_context.db") -> None:
+    def __init__(
+        self, db_path: str = "syntha_context.db", encrypted: bool = True, durability: str = "full"
+    ) -> None:
         super().__init__()
         self.db_path = db_path
+        self._setup: Dict[str, Any] = {"encrypted": encrypted, "durability": durability}
 
     def _open_store(self, user_id: Optional[str]) -> Store:
         if self.db_path == _IN_MEMORY:
             return MemoryStore()
-        raise _not_yet("db_path")
+        path = os.path.realpath(self.db_path)
+        data, found = prepare(path)
+        with told("open"):
+            held = lease(("file", data, *self._setup.values()), lambda: Locule(data, **self._setup))
+        try:
+            if found is not None:
+                take_in(found, data, held.app)
+            return native_store(held, user_id)
+        except BaseException:
+            held.end()
+            raise
 
 
 class PostgreSQLBackend(_Stores):
-    """Meshes in a PostgreSQL."""
+    """Meshes in a PostgreSQL: ``isolation`` is ``schema`` (a schema for each user), ``rls`` or ``database``. The user of the
+    connection string sets it up, and nothing else runs as them; ``keys`` is the directory with the installation's key."""
 
-    def __init__(self, connection_string: str) -> None:
+    def __init__(
+        self, connection_string: str, isolation: str = "schema", keys: str = "./locule-data", **options: Any
+    ) -> None:
         super().__init__()
         self.connection_string = connection_string
+        self._isolation = isolation
+        self._keys = keys
+        self._options = options
 
     def _open_store(self, user_id: Optional[str]) -> Store:
-        raise _not_yet("connection_string")
+        def make() -> Locule:
+            return Locule(
+                self.connection_string, layout=self._isolation, keys=self._keys, set_up=True, postgres=self._options
+            )
+
+        with told("connect"):
+            held = lease(("postgresql", self.connection_string, self._isolation, os.path.realpath(self._keys)), make)
+        try:
+            return native_store(held, user_id)
+        except BaseException:
+            held.end()
+            raise
 
 
-def _not_yet(key: str) -> SynthaConfigurationError:
-    return SynthaConfigurationError(
-        "A mesh is kept in the memory of its process so far: say enable_persistence=False, or db_path=':memory:'",
-        config_key=key,
-    )
+def native_store(held: Lease, user_id: Optional[str]) -> Store:
+    """A user's mesh in an installation."""
+    with told("open"):
+        return NativeStore(held.app._context(subject(user_id)), held.end)
+
+
+#: One database is read in at a time.
+_taking_in = threading.Lock()
+
+
+def take_in(path: str, data: str, app: Locule) -> None:
+    """Reads a database of ``syntha`` into an installation, once: each user's into a space of their own."""
+    done = f"{data}/imported-from-syntha"
+    with _taking_in:
+        if os.path.exists(done):
+            return
+        for of in kept(path):
+            with told("import"):
+                store = NativeStore(app._context(subject(of.user_id)), lambda: None)
+            for key, entry in of.entries.items():
+                store.put(key, entry)
+            for agent, topics in of.topics.items():
+                store.subscribe(agent, topics)
+            for agent, topics in of.permissions.items():
+                store.permit(agent, topics)
+        with open(done, "x", encoding="ascii"):
+            pass
 
 
 def create_database_backend(backend_type: str = "sqlite", **config: Any) -> DatabaseBackend:
@@ -306,10 +364,24 @@ def create_database_backend(backend_type: str = "sqlite", **config: Any) -> Data
 def _backend(backend_type: str, config: Mapping[str, Any]) -> _Stores:
     kind = backend_type.lower() if isinstance(backend_type, str) else backend_type
     if kind == "sqlite":
-        return SQLiteBackend(config.get("db_path", "syntha_context.db"))
+        return SQLiteBackend(**_known(kind, config, ("db_path", "encrypted", "durability")))
     if kind == "postgresql":
-        return PostgreSQLBackend(config.get("connection_string") or _connection_string(config))
+        options = _known(kind, config, ("isolation", "keys", "prefix", "connections", "transaction_pooler", "sealed"), _PARTS)
+        return PostgreSQLBackend(config.get("connection_string") or _connection_string(config), **options)
     raise ValueError(f"Unsupported backend type {backend_type!r}: it is sqlite or postgresql")
+
+
+_PARTS = ("connection_string", "host", "port", "database", "db_name", "user", "username", "password", "sslmode")
+
+
+def _known(
+    kind: str, config: Mapping[str, Any], names: Tuple[str, ...], others: Tuple[str, ...] = ()
+) -> Dict[str, Any]:
+    """The settings of a backend; one that it does not have is told and not passed over."""
+    unknown = sorted(set(config) - set(names) - set(others))
+    if unknown:
+        raise SynthaConfigurationError(f"A {kind} backend has no {', '.join(unknown)}", config_key=unknown[0])
+    return {name: config[name] for name in names if name in config}
 
 
 def _connection_string(config: Mapping[str, Any]) -> str:

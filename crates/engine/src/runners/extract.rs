@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use locule_core::Result;
 use locule_core::job::JobKind;
 use locule_core::memory::{NewMemory, SearchQuery};
 use locule_core::settings::Settings;
+use locule_core::{Code, Error, Result};
 
 use super::BESIDE;
 use super::room::Room;
@@ -53,7 +53,8 @@ impl Runner for Extract {
         let ready = engine.ready(memories)?;
         let listeners = engine.listeners(&work.reading()?)?;
         work.complete(|writer| {
-            let added = if ready.is_empty() { Vec::new() } else { writer.add(engine.embedder().model(), ready)? };
+            let model = engine.embedder().model();
+            let added = if ready.is_empty() { Vec::new() } else { writer.add(model, ready).map_err(full)? };
             listeners.added(writer, &added)?;
             remember::results(&added).map(Some)
         })
@@ -71,6 +72,11 @@ impl Runner for Extract {
         // It waits for its turn with the model, and then for the answer.
         self.timeout * 2 + BESIDE
     }
+}
+
+/// A full space does not empty itself, and each attempt costs the model's work: what was said is kept, to be replayed.
+fn full(error: Error) -> Error {
+    if error.code() == Code::QuotaExceeded { Error::invalid(error.detail().to_owned()) } else { error }
 }
 
 /// How many of the memories nearest to a conversation the model is shown.

@@ -68,12 +68,6 @@ impl<A: Acting> Client<A> {
         !self.is_service() || self.request.act_as.is_some()
     }
 
-    /// The same, to look at something more than once.
-    pub fn again<B: Acting>(&self) -> Client<B> {
-        let (app, principal) = (self.app.clone(), self.principal.clone());
-        Client { app, principal, request: self.request.clone(), act: PhantomData }
-    }
-
     /// Does something with the right to the settings and webhooks of a service's application.
     pub async fn manage<T: Send + 'static>(
         self,
@@ -102,17 +96,13 @@ impl<A: Acting> Client<A> {
 
     /// The caller for an object of this id. Where a service names nobody, the id leads to whose it may be.
     pub async fn caller_of(self, id: MemoryId, users: Vec<String>) -> Result<Caller<A>, Refusal> {
-        let users = self.users_of(id, users).await?;
-        self.caller(users).await
-    }
-
-    /// Whom a request for an object of this id is about: those it names, or, where a service names nobody, whose it may be.
-    pub async fn users_of(&self, id: MemoryId, users: Vec<String>) -> Result<Vec<String>, Refusal> {
         if !users.is_empty() || self.acts_for_somebody() {
-            return Ok(users);
+            return self.caller(users).await;
         }
-        let owner = self.owner_of(id).await?;
-        Ok(vec![owner.ok_or_else(Error::not_found)?])
+        match self.owner_of(id).await? {
+            Some(owner) => self.caller(vec![owner]).await,
+            None => Err(Error::not_found().into()),
+        }
     }
 
     /// Whose it is, among those that the service acts for.

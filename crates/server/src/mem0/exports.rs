@@ -57,10 +57,11 @@ async fn create(client: Client<WriteMemories>, Body(body): Body) -> Result<(Stat
 #[utoipa::path(post, path = "/mem0/v1/exports/get", tag = "mem0", request_body = Object, responses((status = 200, body = Object)))]
 async fn get(client: Client<ReadMemories>, Body(body): Body) -> Result<Json<Value>, Refusal> {
     let ids = Ids::of_body(&body)?;
-    let (id, users) = match body.get("memory_export_id").or_else(|| body.get("id")).and_then(Value::as_str) {
+    let (id, caller) = match body.get("memory_export_id").or_else(|| body.get("id")).and_then(Value::as_str) {
         Some(id) => {
-            let id = id.parse().map_err(|_| Error::invalid("memory_export_id should be a valid UUID"))?;
-            (id, client.users_of(id, ids.users()).await.map_err(no_export)?)
+            let id: MemoryId = id.parse().map_err(|_| Error::invalid("memory_export_id should be a valid UUID"))?;
+            let caller = client.caller_of(id, ids.users()).await.map_err(no_export)?;
+            (JobId::from_bytes(*id.as_bytes()), caller)
         }
         None if body.get("filters").is_none_or(Value::is_null) && ids.is_empty() => {
             let fix = "Say which export: give its `memory_export_id`, or the `filters` it was made with.";
@@ -68,12 +69,12 @@ async fn get(client: Client<ReadMemories>, Body(body): Body) -> Result<Json<Valu
         }
         None => {
             let users = asking(&client, &body, Surface::Platform, true)?.users;
-            let caller = client.again::<ReadMemories>().caller(users.clone()).await?;
-            let latest = caller.read(|engine, scope| engine.latest_job(scope, JobKind::Export)).await?;
-            (MemoryId::from_bytes(*latest.ok_or_else(nothing)?.id.as_bytes()), users)
+            let caller = client.caller(users).await?;
+            let latest = caller.again().read(|engine, scope| engine.latest_job(scope, JobKind::Export)).await?;
+            (latest.ok_or_else(nothing)?.id, caller)
         }
     };
-    let job = done(client, users, JobId::from_bytes(*id.as_bytes())).await.map_err(no_export)?.job;
+    let job = done(&caller, id).await.map_err(no_export)?.job;
     if job.kind != JobKind::Export {
         return Err(nothing().into());
     }
@@ -92,10 +93,9 @@ fn no_export(Refusal(error): Refusal) -> Refusal {
 #[utoipa::path(post, path = "/mem0/v1/summary", tag = "mem0", request_body = Object, responses((status = 200, body = Object)))]
 async fn summary(client: Client<WriteMemories>, Body(body): Body) -> Result<Json<Value>, Refusal> {
     let (selection, users) = selection(&client, &body)?;
-    let waiting = client.again();
-    let caller = client.caller(users.clone()).await?;
-    let job = caller.write(move |engine, scope| engine.select(scope, JobKind::Summarize, &selection)).await?;
-    let event = done(waiting, users, job.id).await?;
+    let caller = client.caller(users).await?;
+    let job = caller.again().write(move |engine, scope| engine.select(scope, JobKind::Summarize, &selection)).await?;
+    let event = done(&caller, job.id).await?;
     Ok(Json(Value::Object(outcome(event.job)?)))
 }
 

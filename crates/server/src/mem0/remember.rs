@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::client::Client;
 use super::ids::Ids;
 use super::wire;
-use crate::extract::{Acting, ReadMemories, WriteMemories};
+use crate::extract::{Acting, Caller, WriteMemories};
 use crate::problem::Refusal;
 
 /// What an add brings.
@@ -82,9 +82,9 @@ impl Adding {
     /// Does what it asks for. With `wait` a model's work is waited for, as long as a request may take.
     pub async fn store(self, client: Client<WriteMemories>, wait: bool) -> Result<Outcome, Refusal> {
         let Adding { conversation, users, infer, .. } = self;
-        let waiting = client.again();
-        let caller = client.caller(users.clone()).await?;
+        let caller = client.caller(users).await?;
         let remembered = caller
+            .again()
             .write(move |engine, scope| match (conversation.messages.is_empty(), infer) {
                 // Nobody has said anything.
                 (true, _) => Ok(Remembered::Now(Vec::new())),
@@ -94,7 +94,7 @@ impl Adding {
             .await?;
         match remembered {
             Remembered::Now(added) => Ok(Outcome::Done(added)),
-            Remembered::Later(job) if wait => Ok(Outcome::Asked(Box::new(done(waiting, users, job.id).await?))),
+            Remembered::Later(job) if wait => Ok(Outcome::Asked(Box::new(done(&caller, job.id).await?))),
             Remembered::Later(job) => Ok(Outcome::Asked(Box::new(Event { job, results: Vec::new() }))),
         }
     }
@@ -123,26 +123,18 @@ const LOOK: Duration = Duration::from_millis(20);
 const LOOK_MAX: Duration = Duration::from_millis(250);
 
 /// The event of a job, once it is done or the request has had its time.
-pub async fn done(client: Client<ReadMemories>, users: Vec<String>, id: JobId) -> Result<Event, Refusal> {
+pub async fn done<A: Acting>(caller: &Caller<A>, id: JobId) -> Result<Event, Refusal> {
     // The answer has to be on its way in time.
-    let patience = client.app().deadline * 8 / 10;
-    let end = Instant::now() + patience;
+    let end = Instant::now() + caller.deadline() * 8 / 10;
     let mut pause = LOOK;
     loop {
-        let event = event(client.again::<ReadMemories>(), users.clone(), id).await?;
-        if event.job.status.is_done() || Instant::now() + pause > end {
-            return Ok(event);
+        let (job, found) = caller.again().read(move |engine, scope| engine.job_with_memories(scope, id)).await?;
+        if job.status.is_done() || Instant::now() + pause > end {
+            return Ok(Event::of(job, &found));
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LOOK_MAX);
     }
-}
-
-/// The event of a job.
-pub async fn event<A: Acting>(client: Client<A>, users: Vec<String>, id: JobId) -> Result<Event, Refusal> {
-    let caller = client.caller(users).await?;
-    let (job, found) = caller.read(move |engine, scope| engine.job_with_memories(scope, id)).await?;
-    Ok(Event::of(job, &found))
 }
 
 /// What became of each memory.

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::chance::Chance;
 use crate::ground::{Ground, Layout};
 use crate::house::{Caller, DIMENSION, House, NO_MODEL, value};
+use crate::server::run;
 
 /// How long a test waits for what is to come of itself.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -25,11 +26,18 @@ impl Two {
         let east = Cluster::start(Setup::new(Flavour::Debian15).careless());
         let admin = east.url();
         let clusters = format!("east*0=postgres://{}", admin.split_once('@').unwrap().1);
-        let settings = [NO_MODEL[0], NO_MODEL[1], ("LOCULE_POSTGRES_CLUSTERS", &clusters)];
-        // It starts before the cluster is set up, whose users it would tell to wait.
-        let house = House::at(Ground::new(Layout::Rls), &settings);
-        house.run(&["migrate", "--cluster", "east", "--admin-url", &admin]);
-        Two { house, east }
+        let ground = Ground::new(Layout::Rls);
+        // Before the server starts, as an operator would.
+        let home = tempfile::tempdir().unwrap();
+        let data = home.path().join("data");
+        ground.prepare(&data);
+        let more = ("LOCULE_POSTGRES_CLUSTERS", clusters.as_str());
+        let settings = ground.settings();
+        let settings: Vec<_> =
+            settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain([more]).collect();
+        let made = run(&data, &settings, &["migrate", "--cluster", "east", "--admin-url", &admin]);
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        Two { house: House::at(ground, &[NO_MODEL[0], NO_MODEL[1], more]), east }
     }
 
     fn carry(&self, user: &str, cluster: &str) {

@@ -541,3 +541,30 @@ fn a_server_that_is_told_to_stop_waits_for_no_model() {
     let event = alice.get(&format!("/mem0/v1/event/{event}/")).expect(200).json();
     assert_eq!((&event["status"], &event["error"]), (&json!("RUNNING"), &Value::Null), "until its claim lapses");
 }
+
+#[test]
+fn waiting_counts_as_one_request() {
+    let model = Web::answering(notes);
+    let house = house(Layout::File, &model, &[("LOCULE_RATE_PER_S", "1")]);
+    let text = value("alice-123");
+    let waited = json!({"messages": text, "async_mode": false});
+    let waited = house.alice().post("/mem0/v3/memories/add/", waited).expect(200).json();
+    assert_eq!((&waited["status"], &waited["results"][0]["memory"]), (&json!("SUCCEEDED"), &json!(text)));
+}
+
+#[test]
+fn a_full_space_keeps_what_was_said_and_asks_the_model_once() {
+    let model = Web::answering(notes);
+    let house = house(Layout::File, &model, &[("LOCULE_QUOTA_MEMORIES", "1")]);
+    let alice = house.alice();
+    let there = alice.add("there already");
+    let text = value("alice-123");
+    let id = add(&alice, &text);
+    let event = done(&alice, &id);
+    assert_eq!((&event["status"], &event["payload"]["messages"][0]["content"]), (&json!("FAILED"), &json!(text)));
+    assert_eq!((model.asked().len(), alice.count()), (1, 1));
+    alice.delete(&format!("/memories/{}", there["id"].as_str().unwrap())).expect(204);
+    alice.post(&format!("/api/me/jobs/{id}/replay"), json!({})).expect(202);
+    assert_eq!(done(&alice, &id)["status"], "SUCCEEDED");
+    assert_eq!(texts(&alice), vec![text]);
+}

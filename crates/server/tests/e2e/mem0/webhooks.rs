@@ -108,7 +108,7 @@ fn what_a_receiver_has_had_it_is_not_sent_again() {
     told.dedup();
     let ids = added["memories"].as_array().unwrap().iter().map(|memory| &memory["id"]);
     assert!(ids.clone().eq(told[..12].iter().map(|event| &event["id"])), "each once, in their order");
-    let last = ids.last().unwrap();
+    let last = ids.clone().next_back().unwrap();
     assert_eq!(told[12], json!({"event": "CATEGORIZE", "memory_id": last, "categories": ["food"]}));
     deliveries.sort_unstable();
     deliveries.dedup();
