@@ -21,6 +21,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::metrics::Metrics;
 use crate::pool::{Pool, Share};
+use crate::streams::Streams;
 use crate::{extract, layer, mem0, native, openapi, operator};
 
 /// How to serve.
@@ -66,6 +67,8 @@ pub struct App {
     pub deadline: Duration,
     /// Figures.
     pub metrics: Metrics,
+    /// Answers that go on for as long as their clients like.
+    pub streams: Arc<Streams>,
     rates: Option<RateLimiter<Share, DashMapStateStore<Share>, DefaultClock>>,
     hasher: RandomState,
 }
@@ -79,6 +82,7 @@ impl App {
             pool: Pool::new(settings.workers),
             deadline: settings.deadline,
             metrics: Metrics::new(),
+            streams: Arc::default(),
             rates,
             hasher: RandomState::new(),
         }
@@ -125,6 +129,7 @@ pub fn public() -> OpenApiRouter<Arc<App>> {
         .merge(native::relationships::routes())
         .merge(native::runs::routes())
         .merge(native::jobs::routes())
+        .merge(native::context::routes())
         .merge(native::settings::routes())
         .merge(native::project::routes())
         .merge(native::space::routes())
@@ -177,6 +182,7 @@ pub fn serve(
         signal().await?;
         tracing::info!("stopping: finishing what is under way");
         let _ = stop.send(());
+        app.streams.stop();
         for listener in listeners {
             tokio::select! {
                 _ = listener => {}

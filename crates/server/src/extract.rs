@@ -12,6 +12,7 @@ use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request as HttpR
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use http_body_util::{BodyExt, Limited};
+use locule::context::tools::Rights;
 use locule::{
     Act, Code, Engine, Erasure, Error, Management, Operator, Principal, Read, Request, Result, Role, Scope, Target,
     Write, limit,
@@ -140,6 +141,11 @@ impl<A: Acting> Caller<A> {
         Ok((app, scope, subject))
     }
 
+    /// A place among the streams of this caller's share, if there is one left.
+    pub fn stream(&self) -> Result<crate::streams::Place, Refusal> {
+        Ok(self.app.streams.enter(self.share)?)
+    }
+
     async fn check_permission(&self) -> Result<(), Refusal> {
         let gate = self.app.engine.gate();
         if gate.permits(&self.principal, self.target(), A::ACT, &self.request) {
@@ -149,7 +155,7 @@ impl<A: Acting> Caller<A> {
         self.again().read(|_, _| Err(Error::internal("a refusal that was none"))).await
     }
 
-    /// The same caller once more, for another piece of work of the same request.
+    /// The same caller once more, for another piece of work of the same request: it asks for its right anew.
     pub fn again(&self) -> Self {
         Caller {
             act: PhantomData::<A>,
@@ -223,6 +229,22 @@ impl Managing {
         let engine = app.engine.clone();
         let manage = move || work(&engine, &engine.gate().manage(&principal, &request)?);
         Ok(app.pool.run(share, Kind::Write, app.deadline, manage).await?)
+    }
+}
+
+impl Caller<ReadMemories> {
+    /// Does something that looks, and that asks for the right to change if there is something to change.
+    pub async fn call<T: Send + 'static>(
+        self,
+        work: impl FnOnce(&Engine, &Rights) -> Result<T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.run(Kind::Write, |caller| {
+            let (gate, of) = (caller.app.engine.gate(), &caller.principal);
+            let read = || gate.read(of, caller.target(), Act::ReadMemories, &caller.request);
+            let write = || gate.write(of, caller.target(), Act::WriteMemories, &caller.request);
+            work(&caller.app.engine, &Rights { read: &read, write: &write })
+        })
+        .await
     }
 }
 

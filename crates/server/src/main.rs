@@ -13,6 +13,7 @@ mod openapi;
 mod operator;
 mod pool;
 mod problem;
+mod streams;
 
 use std::process::ExitCode;
 

@@ -92,6 +92,12 @@ impl Json {
         Ok(json)
     }
 
+    /// What was put together of such texts, however long it has become.
+    pub fn answer(text: String) -> Result<Self> {
+        serde_json::from_str::<IgnoredAny>(&text).map_err(Error::internal)?;
+        Ok(Json(text))
+    }
+
     /// Its text: ASCII, without blanks between its parts.
     pub fn text(&self) -> &str {
         &self.0

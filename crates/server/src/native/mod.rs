@@ -1,5 +1,6 @@
 //! The native face: REST under `/api/{user_id}`, where `me` stands for the caller.
 
+pub mod context;
 pub mod jobs;
 pub mod memories;
 pub mod project;

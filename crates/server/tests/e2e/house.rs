@@ -386,9 +386,10 @@ impl Caller {
     }
 
     fn full(&self, path: &str) -> String {
-        let own = ["/memories", "/relationships", "/runs", "/jobs", "/settings", "/usage", "/export", "/history"]
-            .iter()
-            .any(|start| path.starts_with(start));
+        let own =
+            ["/context", "/memories", "/relationships", "/runs", "/jobs", "/settings", "/usage", "/export", "/history"]
+                .iter()
+                .any(|start| path.starts_with(start));
         if own || path.is_empty() { format!("/api/{}{path}", self.owner) } else { path.to_owned() }
     }
 

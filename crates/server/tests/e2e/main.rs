@@ -30,6 +30,7 @@ macro_rules! for_each_layout {
 mod chance;
 mod clusters;
 mod compat;
+mod context;
 mod failover;
 mod fair;
 mod faults;

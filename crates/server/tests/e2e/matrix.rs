@@ -48,6 +48,19 @@ const TABLE: &str = "
     GET    /api/{user_id}/jobs/{id}                   401    401     403      200    200   200     200     422   403    403
     DELETE /api/{user_id}/jobs/{id}                   401    401     403      403    204   204     204     422   403    403
     POST   /api/{user_id}/jobs/{id}/replay            401    401     403      403    202   202     202     422   403    403
+    GET    /api/{user_id}/context                     401    401     403      200    200   200     200     422   403    403
+    POST   /api/{user_id}/context                     401    401     403      403    200   200     200     422   403    403
+    DELETE /api/{user_id}/context                     401    401     403      403    200   200     200     422   403    403
+    POST   /api/{user_id}/context/append              401    401     403      403    200   200     200     422   403    403
+    DELETE /api/{user_id}/context/expired             401    401     403      403    200   200     200     422   403    403
+    GET    /api/{user_id}/context/statistics          401    401     403      200    200   200     200     422   403    403
+    GET    /api/{user_id}/context/changes             401    401     403      200    200   200     200     422   403    403
+    GET    /api/{user_id}/context/topics              401    401     403      200    200   200     200     422   403    403
+    DELETE /api/{user_id}/context/topics              401    401     403      403    404   404     404     422   403    403
+    GET    /api/{user_id}/context/agents              401    401     403      200    200   200     200     422   403    403
+    PUT    /api/{user_id}/context/agents              401    401     403      403    200   200     200     422   403    403
+    GET    /api/{user_id}/context/tools               401    401     403      200    200   200     200     422   403    403
+    POST   /api/{user_id}/context/tools/{id}          401    401     403      200    200   200     200     422   403    403
     GET    /api/{user_id}/usage                       401    401     403      200    200   200     200     422   403    403
     GET    /api/{user_id}/export                      401    401     403      403    200   200     200     422   403    403
     DELETE /api/{user_id}                             401    401     403      403    200   200     200     422   403    403
@@ -126,11 +139,26 @@ fn body(method: &str, route: &str, alice: &str, memories: &[Value; 2]) -> Option
         ("POST", "/project/webhooks") => serde_json::json!({"name": "hook", "url": "https://example.com/hook",
             "event_types": ["memory_categorize"]}),
         ("PUT", "/api/{user_id}/memories/{id}/feedback") => serde_json::json!({"feedback": "POSITIVE"}),
+        ("POST", "/api/{user_id}/context" | "/api/{user_id}/context/append") => {
+            serde_json::json!({"key": "k", "value": crate::house::value(alice)})
+        }
+        ("PUT", "/api/{user_id}/context/agents") => serde_json::json!({"name": "clerk", "topics": ["t"]}),
+        ("POST", "/api/{user_id}/context/tools/{id}") => serde_json::json!({"agent": "clerk"}),
         ("PATCH", _) => serde_json::json!({"metadata": {"changed": true}}),
         ("POST", "/operator/users") => serde_json::json!({"user_id": alice}),
         _ => return None,
     };
     Some(body.to_string().into_bytes())
+}
+
+/// What a route has to be asked with.
+fn asked(method: &str, route: &str) -> &'static str {
+    match (method, route) {
+        ("DELETE", "/api/{user_id}/context") => "?key=k",
+        ("DELETE", "/api/{user_id}/context/topics") => "?topic=t",
+        ("GET", "/api/{user_id}/context/changes") => "?wait_s=0",
+        _ => "",
+    }
 }
 
 fn everybody_may_do_what_the_table_says_and_each_refusal_is_written_down_once(layout: Layout) {
@@ -146,6 +174,7 @@ fn everybody_may_do_what_the_table_says_and_each_refusal_is_written_down_once(la
             let (caller, named) = caller(&house, kind, &alice.name);
             let caller = if is_operators(route) { caller.at_operators() } else { caller };
             let path = route.replace("{user_id}", &named).replace("{id}", &id);
+            let path = path + asked(method, route);
             let answer = caller.call(method, &path, body(method, route, &alice.name, &alice.memories).as_deref());
             if answer.status != status {
                 wrong.push(format!("{kind}: {method} {route}: {} and not {status}: {}", answer.status, answer.text()));
@@ -239,6 +268,7 @@ impl Alice {
             _ if route.contains("/jobs/") => self.job.to_string(),
             "/project/webhooks/{id}" => webhook(house, service),
             _ if route.starts_with("/operator") => self.name.clone(),
+            _ if route.contains("/tools/") => "list_context".to_owned(),
             _ if route.contains("/relationships/") => self.relationship["id"].as_str().unwrap().to_owned(),
             _ => path_of(&self.memories[0]).replace("/memories/", ""),
         }

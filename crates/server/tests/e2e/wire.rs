@@ -50,6 +50,16 @@ impl Wire {
         Ok(rest)
     }
 
+    /// Reads lines of an answer that goes on until one has this in it; that line.
+    pub fn until(&mut self, text: &str) -> io::Result<String> {
+        loop {
+            let line = self.line()?;
+            if line.contains(text) {
+                return Ok(line);
+            }
+        }
+    }
+
     /// Whether the server has closed it, or has sent what nobody asked for.
     pub fn is_closed(&self) -> bool {
         let stream = self.0.get_ref();

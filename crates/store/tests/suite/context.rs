@@ -400,7 +400,9 @@ fn changes_are_told_to_who_looks_from_elsewhere(layout: &Layout) {
     // Whoever watches in the process that changes is told at once; a look tells the same.
     let told = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let counter = told.clone();
-    let wake = std::sync::Arc::new(move || drop(counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst)));
+    let wake = std::sync::Arc::new(move || {
+        counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+    });
     let watch = house.store.spaces.watch(&here.reading().unwrap(), wake).unwrap();
     here.push(Push { agents: names(&["x"]), ..push("b", "2") }).unwrap();
     here.write(|writer| writer.remove_context(&name("a"), None)).unwrap();
