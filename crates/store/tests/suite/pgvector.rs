@@ -178,6 +178,25 @@ fn a_minority_behind_a_crowd_gets_all_it_has() {
     assert_eq!(hits.iter().map(|hit| hit.memory.id.to_string()).collect::<BTreeSet<_>>(), own, "by the server");
     assert_eq!(nearest(&house, "alice", &query, 10).len(), 10);
     assert_eq!(house.alice().search(&query, 10).unwrap().len(), 10);
+
+    // With an index of Alice's own (as docs/sql.md has it) she finds the nearest by it, and Bob all of his without.
+    house.psql(&format!(
+        "CREATE INDEX memory_vectors_near_1 ON memory_vectors
+         USING hnsw ((vector::extensions.halfvec({DIMENSION})) extensions.halfvec_cosine_ops) WHERE user_id = 'alice'"
+    ));
+    let by_index = |subject: &str, before: &str| {
+        let sql = format!(
+            "{before} SELECT number FROM memory_vectors WHERE user_id = '{subject}'
+             ORDER BY vector::halfvec({DIMENSION}) <=> '{}' LIMIT 30",
+            text(&query)
+        );
+        as_postgrest(&house, subject, &sql)
+    };
+    assert!(by_index("alice", "EXPLAIN (COSTS OFF)").contains("memory_vectors_near_1"));
+    assert_eq!(by_index("alice", "").lines().count(), 30);
+    assert!(!by_index("bob", "EXPLAIN (COSTS OFF)").contains("memory_vectors_near_1"));
+    assert_eq!(by_index("bob", "").lines().count(), 30);
+    assert_eq!(nearest(&house, "bob", &query, 30).into_iter().collect::<BTreeSet<_>>(), own, "beside the index");
 }
 
 /// How many vectors a user has, and how many of them stand in the second column, as a superuser sees it.
