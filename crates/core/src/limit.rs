@@ -62,7 +62,7 @@ bounds! {
     FILTER_NODES = "filter", 128, "conditions", "Each is evaluated against each memory.";
     FILTER_DEPTH = "filter nesting", 16, "levels", "Each level is one level of the statement.";
     FILTER_VALUES = "values of one `in`", 1000, "values", "Each is bound to the statement.";
-    IMPORT_LINE_BYTES = "line of an import", 4 * 1024 * 1024, "bytes", "The longest memory with metadata and vector, and room.";
+    IMPORT_LINE_BYTES = "line of an import", 16 * 1024 * 1024, "bytes", "The longest value of the context, or memory with metadata and vector, and room.";
     JOBS = "jobs of one space that are to be done", 1000, "jobs", "What waits is done one after the other.";
     JOB_BYTES = "what a job is given", 1024 * 1024, "bytes", "A long conversation; no model reads more at once.";
     JOB_ERROR_BYTES = "error of a job", 1000, "bytes", "A sentence, and not what a model or an endpoint answered.";

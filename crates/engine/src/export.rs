@@ -2,15 +2,18 @@
 //!
 //! An export is one JSON object, written as it is read, so that a large space needs no large memory:
 //! `{"format", "user_id", "export_date", "total_memories", "total_relationships", "model", "dimension",
-//! "memories": [ … ], "relationships": [ … ], "feedback": [ … ], "settings": { … }}`. A memory is `{"id", "content", "created_at", "metadata", …}` with all its
-//! fields and its vector as base64 of little-endian half-precision floats. Relationships come after all the memories they
-//! lead to, then what was said of memories, and at the end the user's settings; who does not know these passes them over.
+//! "memories": [ … ], "relationships": [ … ], "feedback": [ … ], "agents": [ … ], "context": [ … ], "settings": { … }}`.
+//! A memory is `{"id", "content", "created_at", "metadata", …}` with all its fields and its vector as base64 of little-endian
+//! half-precision floats. Relationships come after all the memories they lead to, then what was said of memories, the agents
+//! with what they follow, the context that they share, and at the end the user's settings; who does not know these passes
+//! them over.
 
 use std::io;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
+use locule_core::context::{Agent, Entry, EntryQuery, Json, Name};
 use locule_core::feedback::Feedback;
 use locule_core::id::{MemoryId, RelationshipId, Tag, Tick};
 use locule_core::memory::{Memory, Metadata, hash};
@@ -27,6 +30,9 @@ pub const EXPORT_FORMAT: &str = "locule-export-1";
 
 /// How many imported memories, or relationships, one transaction takes.
 const IMPORT_BATCH: usize = 500;
+
+/// How many imported entries of the context.
+const IMPORT_ENTRIES: usize = 8;
 
 /// One memory of an export. Only `content` must be there to import one: the rest is made if it is missing.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -118,6 +124,46 @@ pub struct ExportedFeedback {
     pub said: Feedback,
 }
 
+/// An entry of the context, as an export has it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExportedEntry {
+    /// See [`Entry::key`].
+    pub key: Name,
+    /// See [`Entry::value`].
+    pub value: Json,
+    /// See [`Entry::audience`].
+    #[serde(default)]
+    pub audience: Option<Vec<Name>>,
+    /// See [`Entry::topics`].
+    #[serde(default)]
+    pub topics: Vec<Name>,
+    /// See [`Entry::writer`].
+    #[serde(default)]
+    pub writer: Option<Name>,
+    /// See [`Entry::metadata`].
+    #[serde(default)]
+    pub metadata: Option<Json>,
+    /// See [`Entry::ttl_s`].
+    #[serde(default)]
+    pub ttl_s: Option<f64>,
+    /// See [`Entry::created_at`].
+    #[serde(default)]
+    pub created_at: Option<Timestamp>,
+}
+
+impl ExportedEntry {
+    fn of(entry: Entry) -> Self {
+        let Entry { key, value, audience, topics, writer, metadata, ttl_s, created_at, revision: _ } = entry;
+        ExportedEntry { key, value, audience, topics, writer, metadata, ttl_s, created_at: Some(created_at) }
+    }
+
+    fn entry(self, now: Timestamp) -> Entry {
+        let ExportedEntry { key, value, audience, topics, writer, metadata, ttl_s, created_at } = self;
+        let created_at = created_at.unwrap_or(now);
+        Entry { key, value, audience, topics, writer, metadata, ttl_s, created_at, revision: 0 }
+    }
+}
+
 /// One thing to import. Relationships, and what was said of memories, come after the memories that they are about.
 #[derive(Clone, Debug)]
 pub enum Imported {
@@ -127,6 +173,10 @@ pub enum Imported {
     Relationship(ExportedRelationship),
     /// What was said of a memory.
     Feedback(ExportedFeedback),
+    /// An agent, with the topics it follows and may post to.
+    Agent(Agent),
+    /// An entry of the context that agents share.
+    Entry(Box<ExportedEntry>),
     /// The user's settings.
     Settings(Metadata),
 }
@@ -147,6 +197,36 @@ pub struct ImportSummary {
 /// After how many memories or relationships an export looks whether the space is still open to it: a client may read slowly, and what is
 /// erased or suspended meanwhile is cut off.
 const RECHECK: u64 = 16;
+
+/// The lists of an export, one after the other.
+struct Lists<'a> {
+    out: &'a mut dyn io::Write,
+    /// Passes while the space is open to the export.
+    recheck: &'a dyn Fn() -> Result<()>,
+}
+
+impl Lists<'_> {
+    /// Writes a list, a thing to a line; says how many things it has.
+    fn list<T: Serialize>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&mut dyn FnMut(T) -> Result<()>) -> Result<()>,
+    ) -> Result<u64> {
+        write!(self.out, ",\"{name}\":[").map_err(cut_off)?;
+        let mut count = 0;
+        read(&mut |thing| {
+            if count % RECHECK == 0 {
+                (self.recheck)()?;
+            }
+            let line = serde_json::to_string(&thing).map_err(Error::internal)?;
+            write!(self.out, "{}\n{line}", if count == 0 { "" } else { "," }).map_err(cut_off)?;
+            count += 1;
+            Ok(())
+        })?;
+        write!(self.out, "{}]", if count == 0 { "" } else { "\n" }).map_err(cut_off)?;
+        Ok(count)
+    }
+}
 
 impl Engine {
     /// Writes a whole space to `out`; calls `progress` with how many memories are written, of how many.
@@ -171,43 +251,28 @@ impl Engine {
             "dimension": state.model.as_ref().map(|model| model.dimension),
         });
         let head = head.to_string();
-        // The list goes in before the brace that closes the object.
-        write!(out, "{},\"memories\":[", &head[..head.len() - 1]).map_err(cut_off)?;
+        // The lists go in before the brace that closes the object.
+        write!(out, "{}", &head[..head.len() - 1]).map_err(cut_off)?;
+        let mut lists = Lists { out, recheck: &|| space.recheck() };
         let mut written = 0;
-        reader.export(&mut |memory, embedding| {
-            if written % RECHECK == 0 {
-                space.recheck()?;
-            }
-            let line = serde_json::to_string(&exported(memory, &embedding)?).map_err(Error::internal)?;
-            write!(out, "{}\n{line}", if written == 0 { "" } else { "," }).map_err(cut_off)?;
-            written += 1;
-            progress(written, total);
-            Ok(())
+        lists.list("memories", |each| {
+            reader.export(&mut |memory, embedding| {
+                each(exported(memory, &embedding)?)?;
+                written += 1;
+                progress(written, total);
+                Ok(())
+            })
         })?;
-        write!(out, "\n],\"relationships\":[").map_err(cut_off)?;
-        let mut related = 0;
-        reader.export_relationships(&mut |relationship| {
-            if related % RECHECK == 0 {
-                space.recheck()?;
-            }
-            let line = serde_json::to_string(&relationship).map_err(Error::internal)?;
-            write!(out, "{}\n{line}", if related == 0 { "" } else { "," }).map_err(cut_off)?;
-            related += 1;
-            Ok(())
+        lists.list("relationships", |each| reader.export_relationships(each))?;
+        lists.list("feedback", |each| {
+            reader.export_feedback(&mut |memory_id, said| each(ExportedFeedback { memory_id, said }))
         })?;
-        write!(out, "{}],\"feedback\":[", if related == 0 { "" } else { "\n" }).map_err(cut_off)?;
-        let mut said_of = 0;
-        reader.export_feedback(&mut |memory_id, said| {
-            if said_of % RECHECK == 0 {
-                space.recheck()?;
-            }
-            let line = serde_json::to_string(&ExportedFeedback { memory_id, said }).map_err(Error::internal)?;
-            write!(out, "{}\n{line}", if said_of == 0 { "" } else { "," }).map_err(cut_off)?;
-            said_of += 1;
-            Ok(())
+        lists.list("agents", |each| reader.context_agents()?.into_iter().try_for_each(each))?;
+        lists.list("context", |each| {
+            reader.context_entries(&EntryQuery::default(), &mut |entry| each(ExportedEntry::of(entry)))
         })?;
         let settings = serde_json::to_string(&reader.settings()?).map_err(Error::internal)?;
-        writeln!(out, "{}],\"settings\":{settings}}}", if said_of == 0 { "" } else { "\n" }).map_err(cut_off)?;
+        writeln!(out, ",\"settings\":{settings}}}").map_err(cut_off)?;
         out.flush().map_err(cut_off)?;
         Ok(written)
     }
@@ -222,12 +287,15 @@ impl Engine {
     ) -> Result<ImportSummary> {
         let mut summary = ImportSummary::default();
         let (mut memories, mut relationships, mut feedback) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut agents, mut entries) = (Vec::new(), Vec::new());
         let mut things = things.peekable();
         while let Some(thing) = things.next() {
             match thing? {
                 Imported::Memory(memory) => memories.push(*memory),
                 Imported::Relationship(relationship) => relationships.push(relationship),
                 Imported::Feedback(said) => feedback.push(said),
+                Imported::Agent(agent) => agents.push(agent),
+                Imported::Entry(entry) => entries.push(*entry),
                 Imported::Settings(settings) if settings.is_empty() => {}
                 Imported::Settings(settings) => drop(self.change_settings(open()?, &settings)?),
             }
@@ -244,6 +312,10 @@ impl Engine {
             if feedback.len() == IMPORT_BATCH || (last && !feedback.is_empty()) {
                 self.import_feedback(open()?, std::mem::take(&mut feedback))?;
             }
+            // Entries can be large, and each is in memory until it is put in.
+            if entries.len() == IMPORT_ENTRIES || (last && !(agents.is_empty() && entries.is_empty())) {
+                self.import_context(open()?, std::mem::take(&mut agents), std::mem::take(&mut entries))?;
+            }
         }
         Ok(summary)
     }
@@ -256,6 +328,27 @@ impl Engine {
             match writer.give_feedback(memory_id, &said) {
                 Err(error) if error.code() == Code::NotFound => {}
                 given => given?,
+            }
+        }
+        writer.commit()
+    }
+
+    /// Agents and entries that are not there yet. Those that are stay as they are.
+    fn import_context(&self, scope: Scope<Write>, agents: Vec<Agent>, entries: Vec<ExportedEntry>) -> Result<()> {
+        let space = self.store.spaces.open(scope);
+        let mut writer = space.write()?;
+        for Agent { name, topics, posts } in agents {
+            if writer.context_agent(&name)?.is_some() {
+                continue;
+            }
+            writer.subscribe(&name, topics)?;
+            if let Some(posts) = posts {
+                writer.permit(&name, posts)?;
+            }
+        }
+        for exported in entries {
+            if writer.context_entry(&exported.key)?.is_none() {
+                writer.put_context(exported.entry(self.sources.now()))?;
             }
         }
         writer.commit()

@@ -63,7 +63,9 @@ use std::sync::Arc;
 pub use backup::Restore;
 pub use config::{ChatEndpoint, Config, Embedding, Endpoint, Issuing, KeySet, Webhooks};
 pub use erase::Receipt;
-pub use export::{EXPORT_FORMAT, Exported, ExportedFeedback, ExportedRelationship, ImportSummary, Imported};
+pub use export::{
+    EXPORT_FORMAT, Exported, ExportedEntry, ExportedFeedback, ExportedRelationship, ImportSummary, Imported,
+};
 pub use locule_core::audit::{self, Entry, SystemEntry};
 pub use locule_core::auth::{self, Principal};
 pub use locule_core::clock::{self, Sources};

@@ -7,7 +7,7 @@
 mod text;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::text::{Json, Name};
 use crate::{Code, Error, Result, limit};
@@ -132,13 +132,15 @@ impl Push {
 }
 
 /// An agent, as far as the mesh knows it: it has written, followed a topic, or been told where it may post.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agent {
     /// What it is called.
     pub name: Name,
     /// The topics it follows, in its own order.
+    #[serde(default)]
     pub topics: Vec<Name>,
     /// The topics it may post to. With none, or unless it was said, it may post to any.
+    #[serde(default)]
     pub posts: Option<Vec<Name>>,
 }
 

@@ -92,6 +92,38 @@ fn an_export_goes_into_another_installation_whole() {
 }
 
 #[test]
+fn context_goes_out_and_comes_back_as_it_was() {
+    let home = Home::new();
+    // What JSON can say and few can keep: U+0000, half of a pair, a number of thirty digits.
+    let context = concat!(
+        r#"{"memories":[],"agents":[{"name":"writer","topics":["research"],"posts":["research"]},{"name":"\ud800","topics":[],"posts":null}],"#,
+        r#""context":[{"key":"a\u0000\ud800","value":{"n":123456789012345678901234567890,"x":[1.50]},"audience":["writer"],"#,
+        r#""topics":["research"],"writer":"writer","metadata":{"m":1},"ttl_s":null,"created_at":"2025-01-01T10:00:00Z"},"#,
+        r#"{"key":"open","value":null}]}"#
+    );
+    home.run_on(&["user", "import", "alice", "-"], context).done();
+    let first = home.run(&["user", "export", "alice"]).done();
+    for part in [
+        r#"{"key":"a\u0000\ud800","value":{"n":123456789012345678901234567890,"x":[1.50]},"audience":["writer"]"#,
+        r#"{"key":"open","value":null,"audience":null"#,
+        r#"{"name":"writer","topics":["research"],"posts":["research"]}"#,
+    ] {
+        assert!(first.contains(part), "{part} in {first}");
+    }
+    home.run_on(
+        &["user", "import", "alice", "-"],
+        r#"{"memories":[],"context":[{"key":"open","value":"is there already"}]}"#,
+    )
+    .done();
+    assert_eq!(timeless(&home.run(&["user", "export", "alice"]).done()), timeless(&first));
+    home.run(&["user", "erase", "alice", "--yes"]).done();
+    home.run_on(&["user", "import", "alice", "-"], &first).done();
+    assert_eq!(timeless(&home.run(&["user", "export", "alice"]).done()), timeless(&first));
+    let bad = home.run_on(&["user", "import", "alice", "-"], r#"{"memories":[],"context":[{"key":5,"value":1}]}"#);
+    bad.refused(2, "a JSON string");
+}
+
+#[test]
 fn an_import_reaches_one_user_whatever_the_file_says() {
     let home = Home::new();
     home.run_on(&["user", "import", "alice", "-"], r#"{"content":"I'm allergic to peanuts"}"#).done();

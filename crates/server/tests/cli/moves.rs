@@ -100,8 +100,7 @@ fn a_user_is_moved_to_another_cluster() {
     let clusters = format!("postgres.clusters=east*0={}", anybody(&east));
     let run = |arguments: &[&str]| place.run("rls", &[arguments, &["--set", &clusters]].concat());
     run(&["migrate"]).done();
-    // One that is not set up yet keeps nobody from the others.
-    run(&["user", "list"]).done();
+    run(&["user", "list"]).refused(1, "The cluster east");
     let set_up = run(&["migrate", "--cluster", "east", "--admin-url", &east]);
     assert!(set_up.err.contains("The cluster east is set up."), "{set_up:?}");
     run(&["migrate", "--cluster", "west", "--admin-url", &east]).refused(2, "There is no cluster");

@@ -1,12 +1,13 @@
 //! Reading memories out of JSON, one at a time, however many there are: an export, an array, or one memory to a line.
-//! Relationships, what was said of memories, and settings come with an export only, after its memories.
+//! Relationships, what was said of memories, the context of agents, and settings come with an export only, after its memories.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{self, BufReader, Read};
 use std::rc::Rc;
 
-use locule::{EXPORT_FORMAT, Error, Exported, ExportedFeedback, ExportedRelationship, Imported, limit};
+use locule::{EXPORT_FORMAT, Error, Exported, Imported, limit};
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
@@ -104,6 +105,9 @@ impl<R: Read> Read for Metered<R> {
     }
 }
 
+/// What comes after the memories of an export.
+const AFTER: [&str; 5] = ["relationships", "feedback", "agents", "context", "settings"];
+
 /// A value at the top of the file: an export, one memory, or an array of memories.
 #[derive(Clone, Copy)]
 struct Top<'a, 'b> {
@@ -136,9 +140,7 @@ impl<'de> Visitor<'de> for Top<'_, '_> {
         let mut is_export = false;
         while let Some(key) = map.next_key::<String>()? {
             if key == "memories" {
-                if let Some(early) =
-                    ["relationships", "feedback", "settings"].iter().find(|name| fields.contains_key(**name))
-                {
+                if let Some(early) = AFTER.iter().find(|name| fields.contains_key(**name)) {
                     return Err(A::Error::custom(format!(
                         "`{early}` stands before `memories`, and must stand after it"
                     )));
@@ -147,9 +149,13 @@ impl<'de> Visitor<'de> for Top<'_, '_> {
                 map.next_value_seed(List { top: self, keep_vectors })?;
                 is_export = true;
             } else if is_export && key == "relationships" {
-                map.next_value_seed(Relationships { top: self })?;
+                map.next_value_seed(self.things("relationships", Imported::Relationship))?;
             } else if is_export && key == "feedback" {
-                map.next_value_seed(Said { top: self })?;
+                map.next_value_seed(self.things("what was said of memories", Imported::Feedback))?;
+            } else if is_export && key == "agents" {
+                map.next_value_seed(self.things("agents", Imported::Agent))?;
+            } else if is_export && key == "context" {
+                map.next_value_seed(self.things("entries", |entry| Imported::Entry(Box::new(entry))))?;
             } else if is_export && key == "settings" {
                 self.allowance.renew();
                 self.sink.borrow_mut().put(Imported::Settings(map.next_value()?))?;
@@ -168,7 +174,11 @@ impl<'de> Visitor<'de> for Top<'_, '_> {
     }
 }
 
-impl Top<'_, '_> {
+impl<'a, 'b> Top<'a, 'b> {
+    fn things<T>(self, what: &'static str, imported: fn(T) -> Imported) -> Things<'a, 'b, T> {
+        Things { top: self, what, imported }
+    }
+
     /// What an export says of itself before its memories: whether their vectors are of the model we have. If not, they say
     /// nothing here and are made anew.
     fn head<E: serde::de::Error>(&self, fields: &Map<String, Value>) -> Result<bool, E> {
@@ -219,12 +229,15 @@ impl<'de> Visitor<'de> for List<'_, '_> {
     }
 }
 
-/// An array of relationships.
-struct Relationships<'a, 'b> {
+/// An array of things that come with an export only.
+struct Things<'a, 'b, T> {
     top: Top<'a, 'b>,
+    what: &'static str,
+    /// What is imported of each.
+    imported: fn(T) -> Imported,
 }
 
-impl<'de> DeserializeSeed<'de> for Relationships<'_, '_> {
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Things<'_, '_, T> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -232,47 +245,17 @@ impl<'de> DeserializeSeed<'de> for Relationships<'_, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for Relationships<'_, '_> {
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Things<'_, '_, T> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of relationships")
+        write!(f, "an array of {}", self.what)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         self.top.allowance.renew();
-        while let Some(relationship) = items.next_element::<ExportedRelationship>()? {
-            self.top.sink.borrow_mut().put(Imported::Relationship(relationship))?;
-            self.top.allowance.renew();
-        }
-        Ok(())
-    }
-}
-
-/// An array of what was said of memories.
-struct Said<'a, 'b> {
-    top: Top<'a, 'b>,
-}
-
-impl<'de> DeserializeSeed<'de> for Said<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Said<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of what was said of memories")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        self.top.allowance.renew();
-        while let Some(said) = items.next_element::<ExportedFeedback>()? {
-            self.top.sink.borrow_mut().put(Imported::Feedback(said))?;
+        while let Some(thing) = items.next_element::<T>()? {
+            self.top.sink.borrow_mut().put((self.imported)(thing))?;
             self.top.allowance.renew();
         }
         Ok(())
@@ -291,6 +274,8 @@ mod tests {
                 Imported::Memory(memory) => (memory.content, memory.embedding.is_some()),
                 Imported::Relationship(relationship) => (relationship.relationship_type, false),
                 Imported::Feedback(said) => (said.said.feedback_reason.unwrap_or_default(), false),
+                Imported::Agent(agent) => (agent.name.to_string(), false),
+                Imported::Entry(entry) => (entry.key.to_string(), false),
                 Imported::Settings(settings) => (serde_json::to_string(&settings).unwrap(), false),
             });
             true
@@ -343,6 +328,8 @@ mod tests {
             r#"{"memories":[],"feedback":{}}"#,
             r#"{"memories":[],"settings":5}"#,
             r#"{"settings":{},"memories":[]}"#,
+            r#"{"memories":[],"context":[{"key":5,"value":1}]}"#,
+            r#"{"memories":[],"agents":{}}"#,
             r#"{"feedback":[],"memories":[]}"#,
         ] {
             assert!(contents(bad).is_err(), "{bad}");
