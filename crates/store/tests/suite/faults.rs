@@ -259,7 +259,11 @@ fn what_an_older_version_wrote_is_brought_up_to_date() {
     let (one, two) = (house.alice().add("one").id, house.alice().add("two").id);
     house.bob().add("is there");
     let file = house.alice().file();
-    let before = "DROP TABLE memory_relationships; DROP INDEX memories_run; PRAGMA user_version = 2";
+    // What the third step and those after it made.
+    let before = "DROP TABLE memory_relationships; DROP INDEX memories_run;
+        DROP TABLE space_jobs; DROP TABLE space_settings;
+        ALTER TABLE memories DROP COLUMN feedback; ALTER TABLE memories DROP COLUMN feedback_reason;
+        DROP TABLE context_entries; DROP TABLE context_agents; PRAGMA user_version = 2";
     house.while_closed(|_| Connection::open(&file).unwrap().execute_batch(before).unwrap());
     assert_eq!(read_all(house.alice()), None);
     let new = locule_core::relationship::NewRelationship::new(one, "before", two);
