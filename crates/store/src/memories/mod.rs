@@ -25,8 +25,8 @@ pub fn mismatch(own: &Model, asked: &Model) -> Error {
     Error::new(
         Code::ModelMismatch,
         format!(
-            "This space holds vectors of {} ({} numbers), and this is {} ({} numbers). Configure that model, or make the \
-             vectors anew: `locule reindex`.",
+            "This space holds vectors of {} ({} numbers), and this is {} ({} numbers). Configure that model, or \
+             have the vectors made anew by `locule user export`, `erase` and `import`, which leave history behind.",
             own.id, own.dimension, asked.id, asked.dimension
         ),
     )

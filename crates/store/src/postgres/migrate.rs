@@ -339,8 +339,8 @@ fn take_vectors(connection: &Connection, model: &str, report: &mut Report) -> Re
     }
     if unusable > 0 {
         report.notes.push(format!(
-            "{unusable} vectors are of no or of another length than their owner's others and were not taken: `locule reindex` \
-             makes them anew."
+            "{unusable} vectors are of no or of another length than their owner's others and were not taken: a change of \
+             the memory's text makes one anew."
         ));
     }
     Ok(())
