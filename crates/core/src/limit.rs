@@ -80,6 +80,12 @@ bounds! {
     CONTEXT_NAMES = "names in one list", 1000, "names", "Each is compared with each of another list.";
     CONTEXT_ANSWER_BYTES = "values of one answer", 64 * 1024 * 1024, "bytes", "One answer is built in memory: ask for fewer keys.";
     CONTEXT_WATCHERS = "streams of changes of one user", 16, "streams", "Each holds a connection and looks again every second.";
+    FACTS = "facts of one conversation", 100, "facts", "More is a model gone astray.";
+    FACT_BYTES = "fact", 4 * 1024, "bytes", "A sentence, or a few.";
+    SUMMARY_BYTES = "summary", 48 * 1024, "bytes", "What an agent reads to go on with its work.";
+    USE_CASE_CHARS = "use_case", 4000, "characters", "A model reads it.";
+    DELIVERIES = "deliveries of one space that wait", 500, "deliveries", "A receiver that is away leaves room for other work.";
+    DELETIONS_TOLD = "deletions told of one request", 10_000, "memories", "Each is looked up before it goes.";
     KEY_NAME_BYTES = "key name", 100, "bytes", "Shown in lists.";
     REASON_BYTES = "reason", 255, "bytes", "Kept in the audit trail.";
 }

@@ -12,9 +12,6 @@ use locule_store::{Reader, Writer};
 use crate::runners::{Delivery, Told};
 use crate::{Engine, infer};
 
-/// How many deliveries may wait for one space. A receiver that takes nothing must not use up the room that other work has.
-const WAITING_MAX: u64 = 500;
-
 /// The webhooks that want to hear of a space's changes.
 pub(crate) struct Listeners(Vec<Webhook>);
 
@@ -26,9 +23,6 @@ impl Engine {
         Ok(Listeners(application.webhooks.iter().filter(|webhook| webhook.is_active).cloned().collect()))
     }
 }
-
-/// Of how many deletions in one transaction is told, the newest memories first.
-const DELETIONS_MAX: usize = 10_000;
 
 impl Listeners {
     /// Tells of memories that were added.
@@ -58,7 +52,7 @@ impl Listeners {
         self.tell(writer, ids.flat_map(|id| of(id, WebhookEvent::MemoryDelete, false)))
     }
 
-    /// What a deletion of all that matches will delete, as far as anybody wants to hear of it.
+    /// What a deletion of all that matches will delete, as far as anybody wants to hear of it, the newest memories first.
     pub fn doomed(&self, reader: &Reader, filter: Option<&Filter>) -> Result<Vec<MemoryId>> {
         let mut doomed = Vec::new();
         if !self.0.iter().any(|webhook| webhook.wants(WebhookEvent::MemoryDelete)) {
@@ -69,7 +63,7 @@ impl Listeners {
             let page = reader.list(&query)?;
             doomed.extend(page.memories.into_iter().map(|memory| memory.id));
             match page.next {
-                Some(next) if doomed.len() < DELETIONS_MAX => query.before = Some(next),
+                Some(next) if doomed.len() < limit::DELETIONS_TOLD.max => query.before = Some(next),
                 _ => return Ok(doomed),
             }
         }
@@ -94,7 +88,7 @@ impl Listeners {
 fn leave(writer: &mut Writer, webhook: &Webhook, events: &[Told]) -> Result<()> {
     let (kind, status) = (Some(JobKind::Deliver), Some(JobStatus::Pending));
     let waiting = writer.jobs(&JobQuery { kind, status, limit: 1, ..JobQuery::default() })?.total;
-    if waiting >= WAITING_MAX {
+    if waiting as usize >= limit::DELIVERIES.max {
         tracing::warn!(webhook = webhook.id.as_str(), "too many deliveries wait: a change is not told");
         return Ok(());
     }

@@ -3,17 +3,9 @@
 //! Models wrap their answers in prose, in code fences and in thoughts, and name things as they please: all of that is taken.
 //! What comes of it is bounded, and what is beyond the bounds is not cut down but refused: half an answer is none.
 
+use locule_core::limit;
 use locule_core::settings::Category;
 use serde_json::{Map, Value};
-
-/// The most facts that one conversation may yield: more is a model gone astray.
-const FACTS_MAX: usize = 100;
-
-/// The longest fact, in bytes: a fact is a sentence, or a few.
-const FACT_BYTES_MAX: usize = 4 * 1024;
-
-/// The longest summary, in bytes.
-const SUMMARY_BYTES_MAX: usize = 48 * 1024;
 
 /// At how many places of an answer a JSON document is looked for.
 const PLACES_MAX: usize = 64;
@@ -43,8 +35,8 @@ pub struct Unusable(pub String);
 /// The facts of an answer, with those labels that are among `categories`.
 pub fn facts(answer: &str, categories: &[Category]) -> Result<Vec<Fact>, Unusable> {
     let listed = documents(answer).find_map(list).ok_or_else(|| Unusable("it holds no list of facts".to_owned()))?;
-    if listed.len() > FACTS_MAX {
-        return Err(Unusable(format!("{} facts, and at most {FACTS_MAX} are believed", listed.len())));
+    if listed.len() > limit::FACTS.max {
+        return Err(Unusable(format!("{} facts, and at most {} are believed", listed.len(), limit::FACTS.max)));
     }
     let mut found: Vec<Fact> = Vec::with_capacity(listed.len());
     for item in &listed {
@@ -80,7 +72,7 @@ fn text_of(item: &Value) -> Option<&str> {
 
 fn one(item: &Value, categories: &[Category]) -> Result<Fact, Unusable> {
     let text = text_of(item).ok_or_else(|| Unusable("a fact without a text".to_owned()))?.trim();
-    bounded(text, FACT_BYTES_MAX, "fact")?;
+    bounded(text, limit::FACT_BYTES.max, "fact")?;
     let labels = item.get("categories").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let known = |label: &Value| {
         let label = label.as_str()?.trim();
@@ -98,7 +90,7 @@ pub fn summary(answer: &str) -> Result<String, Unusable> {
     if text.is_empty() {
         return Err(Unusable("it says nothing".to_owned()));
     }
-    bounded(text, SUMMARY_BYTES_MAX, "summary")?;
+    bounded(text, limit::SUMMARY_BYTES.max, "summary")?;
     Ok(text.to_owned())
 }
 
@@ -117,7 +109,7 @@ pub fn guidance(answer: &str) -> Result<Guidance, Unusable> {
     let text = |name: &str| {
         let text = object.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
         let text = text.ok_or_else(|| Unusable(format!("it holds no `{name}`")))?;
-        bounded(text, FACT_BYTES_MAX, name)?;
+        bounded(text, limit::FACT_BYTES.max, name)?;
         Ok(text.to_owned())
     };
     Ok(Guidance { custom_instructions: text("custom_instructions")?, test_message: text("test_message")? })
@@ -192,8 +184,8 @@ mod tests {
 
     #[test]
     fn what_is_no_answer_is_a_failure_and_not_nothing() {
-        let long = json!({"facts": ["x".repeat(FACT_BYTES_MAX + 1)]}).to_string();
-        let many = json!({"facts": (0..=FACTS_MAX).map(|n| n.to_string()).collect::<Vec<_>>()}).to_string();
+        let long = json!({"facts": ["x".repeat(limit::FACT_BYTES.max + 1)]}).to_string();
+        let many = json!({"facts": (0..=limit::FACTS.max).map(|n| n.to_string()).collect::<Vec<_>>()}).to_string();
         for answer in [
             "",
             "I could not find anything.",
@@ -225,7 +217,7 @@ mod tests {
         assert_eq!(summary("```markdown\nIt went well.\n```").unwrap(), "It went well.");
         assert_eq!(summary("<think>hm</think>\n It went well. ").unwrap(), "It went well.");
         assert!(summary(" ").is_err() && summary("``````").is_ok());
-        assert!(summary(&"x".repeat(SUMMARY_BYTES_MAX + 1)).is_err());
+        assert!(summary(&"x".repeat(limit::SUMMARY_BYTES.max + 1)).is_err());
     }
 
     #[test]
@@ -240,7 +232,7 @@ mod tests {
         #[test]
         fn no_garbage_passes_a_bound(answer in r#"([{}\[\]",:\\a-z0-9 ]|"facts": \[|"text": "|é|\n){0,200}"#) {
             for fact in facts(&answer, &[]).unwrap_or_default() {
-                prop_assert!(!fact.text.trim().is_empty() && fact.text.len() <= FACT_BYTES_MAX);
+                prop_assert!(!fact.text.trim().is_empty() && fact.text.len() <= limit::FACT_BYTES.max);
                 prop_assert!(fact.categories.is_empty());
             }
             let _ = (summary(&answer), object(&answer), guidance(&answer));

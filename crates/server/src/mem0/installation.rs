@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Json;
 use locule::auth::KeyRecord;
 use locule::infer;
-use locule::{Code, Error, Result, Role};
+use locule::{Code, Error, Result, Role, limit};
 use serde_json::{Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -75,9 +75,6 @@ async fn providers(_client: Client<ReadMemories>) -> Result<Json<Value>, Refusal
     Ok(Json(json!({"llm": ["openai"], "embedder": ["locule", "openai"]})))
 }
 
-/// How long a description of an application may be.
-const USE_CASE_CHARS_MAX: usize = 4_000;
-
 /// Have the model write custom instructions for an application. This one is asked to wait for a model, and does.
 #[utoipa::path(post, path = "/mem0/generate-instructions", tag = "mem0 self-hosted", request_body = Object,
     responses((status = 200, body = Object), (status = 400, body = Object), (status = 503, body = Object)))]
@@ -91,9 +88,10 @@ async fn generate_instructions(client: Client<ReadMemories>, Body(body): Body) -
         .into());
     }
     let use_case = body.get("use_case").and_then(Value::as_str).unwrap_or_default().trim().to_owned();
-    if use_case.is_empty() || use_case.chars().count() > USE_CASE_CHARS_MAX {
+    if use_case.is_empty() || use_case.chars().count() > limit::USE_CASE_CHARS.max {
         return Err(Error::invalid(format!(
-            "`use_case` says in up to {USE_CASE_CHARS_MAX} characters what the application is for."
+            "`use_case` says in up to {} characters what the application is for.",
+            limit::USE_CASE_CHARS.max
         ))
         .into());
     }

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use locule::auth::{ActAs, KeyKind};
 use locule_testbed::{Asked, Say, Web};
@@ -150,6 +151,9 @@ fn a_user_sets_up_no_webhook_and_nobody_one_that_leads_inside() {
     assert_eq!((&listed[0]["url"], listed[0].get("secret")), (&json!("https://example.com/"), None));
 }
 
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 #[test]
 fn a_name_that_stands_for_this_machine_is_asked_nothing() {
     let house = House::with(&[]);
@@ -159,13 +163,15 @@ fn a_name_that_stands_for_this_machine_is_asked_nothing() {
     service.post(&path(&service), json!({"url": url, "event_types": ["memory_add"]})).expect(201);
     let body = json!({"messages": value("alice-123"), "user_id": "alice-123", "infer": false});
     service.post("/mem0/v3/memories/add/", body).expect(200);
+    let begun = Instant::now();
     let job = loop {
         let jobs = service.get("/api/alice-123/jobs").expect(200).json();
         assert_eq!(jobs["total"], 1);
         if jobs["jobs"][0]["status"] == "failed" {
             break jobs["jobs"][0].clone();
         }
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        assert!(begun.elapsed() < PATIENCE, "nothing becomes of {jobs}");
+        std::thread::sleep(Duration::from_millis(20));
     };
     assert!(job["error"].as_str().unwrap().contains("public internet"), "{job}");
     assert_eq!((&job["attempts"], receiver.asked().len()), (&json!(1), 0));
