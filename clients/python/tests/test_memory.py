@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Iterator, List
+from typing import Any, Iterator, List, Tuple
 
 import pytest
+from answering import answering
 
 import locule
 from locule import AsyncMemory, Locule, Memory
@@ -141,35 +139,21 @@ def test_the_loop_goes_on(app: Locule) -> None:
     asyncio.run(story())
 
 
-class Model(BaseHTTPRequestHandler):
-    """A chat model that says what it is told to say."""
+class Model:
+    """A chat model that says what it is told to say, or a status."""
 
     says: List[object] = []
-
-    def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        assert self.path == "/v1/chat/completions" and asked["model"] == "scripted"
-        said = Model.says.pop(0) if Model.says else 500
-        body = json.dumps({"choices": [{"message": {"role": "assistant", "content": said}}]}).encode()
-        self.send_response(said if isinstance(said, int) else 200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @pytest.fixture
 def model() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Model)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/v1"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    def answer(path: str, asked: Any) -> Tuple[int, Any]:
+        assert path == "/v1/chat/completions" and asked["model"] == "scripted"
+        said = Model.says.pop(0) if Model.says else 500
+        return said if isinstance(said, int) else 200, {"choices": [{"message": {"role": "assistant", "content": said}}]}
+
+    with answering(answer) as url:
+        yield url
 
 
 def test_a_model_finds_out_what_is_worth_remembering(tmp_path: Path, model: str) -> None:

@@ -3,49 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Iterator, Tuple
 
 import pytest
+from answering import answering
 
 import locule
 from locule import AsyncSpace, Locule
 
 
-class Embedder(BaseHTTPRequestHandler):
-    """An OpenAI-compatible model, in Python, in this very process."""
-
-    def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        texts = asked["input"] if isinstance(asked["input"], list) else [asked["input"]]
-        data = [{"index": index, "embedding": [1.0, float(len(text)), 0.0]} for index, text in enumerate(texts)]
-        body = json.dumps({"data": data, "model": asked["model"]}).encode()
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def model() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Embedder)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/v1"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    """An OpenAI-compatible model, in Python, in this very process."""
+
+    def answer(_: str, asked: Any) -> Tuple[int, Any]:
+        texts = asked["input"] if isinstance(asked["input"], list) else [asked["input"]]
+        data = [{"index": index, "embedding": [1.0, float(len(text)), 0.0]} for index, text in enumerate(texts)]
+        return 200, {"data": data, "model": asked["model"]}
+
+    with answering(answer) as url:
+        yield url
 
 
 def test_python_runs_while_a_call_waits(tmp_path: Path, model: str) -> None:
