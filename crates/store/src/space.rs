@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use locule_core::audit::Actor;
+use locule_core::audit::{Actor, Outcome};
 use locule_core::clock::Sources;
 use locule_core::directory::State as Standing;
 use locule_core::id::SpaceId;
@@ -50,6 +50,8 @@ pub struct Spaces {
     bell: Bell,
     watchers: Arc<Watchers>,
     quota: Quota,
+    /// Whether trails tell which agent did what to which key.
+    pub(crate) context_trail: bool,
     pub(crate) sources: Sources,
     /// What spaces have to say of themselves and have not yet said to the directory.
     unpublished: Mutex<HashMap<SpaceId, Published>>,
@@ -67,6 +69,7 @@ impl Spaces {
         directory: Arc<Directory>,
         warm_bytes: usize,
         quota: Quota,
+        context_trail: bool,
         sources: Sources,
     ) -> Self {
         Spaces {
@@ -76,6 +79,7 @@ impl Spaces {
             bell: Bell::default(),
             watchers: Arc::default(),
             quota,
+            context_trail,
             sources,
             unpublished: Mutex::default(),
             erasures_wait: AtomicBool::new(false),
@@ -412,7 +416,11 @@ impl Writer<'_> {
     }
 
     pub(crate) fn note(&self, act: &str, object: Option<String>) -> Result<()> {
-        crate::trail::append(&*self.reader.tx, self.scope.origin(), act, object, self.reader.now)
+        self.note_outcome(act, object, Outcome::Done)
+    }
+
+    pub(crate) fn note_outcome(&self, act: &str, object: Option<String>, outcome: Outcome) -> Result<()> {
+        crate::trail::append(&*self.reader.tx, self.scope.origin(), act, object, outcome, self.reader.now)
     }
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from . import persistence
 from ._store import Entry, MemoryStore, Store
@@ -59,6 +59,8 @@ class ContextMesh:
         self._cleanup_interval = _CLEANUP_INTERVAL_S
         self._last_cleanup = time.time()
         self._closed = False
+        #: Puts on record what was read or refused, where somebody wants that: act, agent, keys, and whether it was refused.
+        self._recorder: Optional[Callable[[str, Optional[str], Sequence[str], bool], None]] = None
         self._listeners: Dict[str, List[Callable[[str, str, Any], None]]] = {}
         self.db_backend: Optional[persistence.DatabaseBackend] = None
         self._store: Store = MemoryStore()
@@ -79,6 +81,10 @@ class ContextMesh:
         if self._closed:
             raise SynthaPersistenceError("This mesh was closed: make another", operation="use after close")
         return self._store
+
+    def _record(self, act: str, agent: Optional[str], keys: Sequence[str] = (), denied: bool = False) -> None:
+        if self._recorder is not None:
+            self._recorder(act, agent, keys, denied)
 
     # --- Entries ----------------------------------------------------------------------------------------------------------
 
@@ -132,10 +138,21 @@ class ContextMesh:
         """A copy of the value, or ``None`` where there is none that this agent may read. Without an agent it is the program
         that asks, and may read everything of its user."""
         _check_key(key)
-        entry = self._open().entry(key)
-        if entry is None or entry.is_expired(time.time()) or not entry.is_open_to(agent_name):
-            return None
-        return value_of(entry.text)
+        return self._read([key], agent_name).get(key)
+
+    def _read(self, keys: Iterable[str], agent_name: Optional[str]) -> Dict[str, Any]:
+        """What an agent may read of these keys."""
+        store, now = self._open(), time.time()
+        found: Dict[str, Any] = {}
+        for key in keys:
+            entry = store.entry(key)
+            there = entry is not None and not entry.is_expired(now)
+            if entry is not None and there and entry.is_open_to(agent_name):
+                self._record("get_context", agent_name, [key])
+                found[key] = value_of(entry.text)
+            else:
+                self._record("get_context", agent_name, [key], denied=there)
+        return found
 
     def update(
         self, key: str, change: Callable[[Any], Any], default: Any = None, ttl: Optional[float] = None
@@ -168,18 +185,22 @@ class ContextMesh:
         """Copies of all that this agent may read."""
         self._clean_up_in_passing()
         now, agent = time.time(), agent_name if agent_name is not None else ""
-        return {
+        found = {
             key: value_of(entry.text)
             for key, entry in self._open().entries().items()
             if not entry.is_expired(now) and entry.is_open_to(agent)
         }
+        self._record("get_context", agent_name, list(found))
+        return found
 
     def get_keys_for_agent(self, agent_name: str) -> List[str]:
         """The keys that this agent may read, in the order of writing."""
         return [key for key, _ in self._listed(agent_name)]
 
     def _listed(self, agent_name: Optional[str]) -> List[Tuple[str, List[str]]]:
-        return self._open().listed(agent_name if agent_name is not None else "")
+        listed = self._open().listed(agent_name if agent_name is not None else "")
+        self._record("list_context", agent_name)
+        return listed
 
     def remove(self, key: str) -> bool:
         """Removes a key; says whether it was there."""

@@ -4,11 +4,13 @@
 //! A topic needs no declaration: it is there as long as an agent follows it or an entry was pushed to it. Whom a push to a topic
 //! reaches is settled when it is pushed.
 
+mod deed;
 mod text;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use self::deed::Deed;
 pub use self::text::{Json, Name};
 use crate::{Code, Error, Result, limit};
 

@@ -1,7 +1,8 @@
 //! Changing entries. An entry that is written anew gets a new row, so that the order of rows is the order of writing.
 
 use jiff::{SignedDuration, Timestamp};
-use locule_core::context::{Entry, EntryQuery, Json, Name, Push, may_not_overwrite, may_not_post};
+use locule_core::audit::Outcome;
+use locule_core::context::{Deed, Entry, EntryQuery, Json, Name, Push, may_not_overwrite, may_not_post};
 use locule_core::id::EntryId;
 use locule_core::{Code, Error, Result};
 
@@ -24,6 +25,7 @@ impl Writer<'_> {
             return Err(Error::new(Code::Conflict, "The entry has been changed meanwhile. Read it again."));
         }
         let agents = if push.topics.is_empty() { Vec::new() } else { self.context_agents()? };
+        let agent = push.sender.clone();
         let entry = Entry {
             audience: push.audience(&agents),
             key: push.key,
@@ -35,7 +37,7 @@ impl Writer<'_> {
             created_at: self.reader.now,
             revision: 0,
         };
-        self.put_context(entry)
+        self.put(entry, agent.as_ref())
     }
 
     /// Appends the push's value to the list that is the entry's, which otherwise stays as it is; begins one, as the push says,
@@ -50,12 +52,16 @@ impl Writer<'_> {
         }
         self.check_sender(&Push { topics: there.topics.clone(), ..push.clone() }, Some(&there))?;
         let value = there.value.appended(&push.value)?;
-        let writer = push.sender.or(there.writer);
-        self.put_context(Entry { value, writer, ..there })
+        let writer = push.sender.clone().or(there.writer);
+        self.put(Entry { value, writer, ..there }, push.sender.as_ref())
     }
 
     /// Puts an entry as it is, whoever may read it, in place of the one that is there.
-    pub fn put_context(&mut self, mut entry: Entry) -> Result<Entry> {
+    pub fn put_context(&mut self, entry: Entry) -> Result<Entry> {
+        self.put(entry, None)
+    }
+
+    fn put(&mut self, mut entry: Entry, agent: Option<&Name>) -> Result<Entry> {
         entry.check()?;
         self.sweep_context(self.reader.now.checked_sub(LEFT).unwrap_or(Timestamp::UNIX_EPOCH))?;
         entry.revision = self.state.revision + 1;
@@ -73,18 +79,26 @@ impl Writer<'_> {
             self.meet(writer)?;
         }
         self.check_quota()?;
-        self.note("push_context", None)?;
+        self.note_deed("push_context", || Deed::to_keys(agent, [entry.key.clone()]))?;
         Ok(entry)
     }
 
     /// Removes an entry, if it is there; for an agent, if it may read it or has written it. Says whether it did.
     pub fn remove_context(&mut self, key: &Name, agent: Option<&Name>) -> Result<bool> {
         let Some(there) = self.context_entry(key)? else { return Ok(false) };
-        if agent.is_some_and(|agent| there.is_expired(self.reader.now) || !may_change(agent, &there)) {
+        if agent.is_some() && there.is_expired(self.reader.now) {
+            return Ok(false);
+        }
+        if agent.is_some_and(|agent| !may_change(agent, &there)) {
+            // It looks as if nothing were there. That it was tried is told where the trail tells such things.
+            if self.spaces.context_trail {
+                let deed = Deed::to_keys(agent, [key.clone()]);
+                self.note_context("remove_context", &deed, Outcome::Denied(Code::NotAllowed))?;
+            }
             return Ok(false);
         }
         self.delete_entry(&there)?;
-        self.note("remove_context", None)?;
+        self.note_deed("remove_context", || Deed::to_keys(agent, [key.clone()]))?;
         Ok(true)
     }
 
@@ -99,12 +113,22 @@ impl Writer<'_> {
         self.tx.run("DELETE FROM context_entries", &[])?;
         self.tx.run("DELETE FROM context_agents", &[])?;
         self.context_changed = true;
-        self.note("clear_context", None)
+        self.note_deed("clear_context", Deed::default)
     }
 
     /// Puts on record that an agent was refused something. For a writer in which nothing else is done.
     pub fn note_context_denial(&self) -> Result<()> {
         self.note("context_denied", None)
+    }
+
+    /// Puts on record what this writer has not done: a reading, or what was refused.
+    pub fn note_context(&self, act: &str, deed: &Deed, outcome: Outcome) -> Result<()> {
+        self.note_outcome(act, Some(deed.object()), outcome)
+    }
+
+    /// Puts on record what this writer does; whom and what by name only where the trail is to tell that.
+    pub(super) fn note_deed(&self, act: &str, deed: impl FnOnce() -> Deed) -> Result<()> {
+        self.note(act, self.spaces.context_trail.then(|| deed().object()))
     }
 
     /// Removes what had expired by then.
