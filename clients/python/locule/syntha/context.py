@@ -142,16 +142,14 @@ class ContextMesh:
 
     def _read(self, keys: Iterable[str], agent_name: Optional[str]) -> Dict[str, Any]:
         """What an agent may read of these keys."""
-        store, now = self._open(), time.time()
+        store = self._open()
         found: Dict[str, Any] = {}
         for key in keys:
-            entry = store.entry(key)
-            there = entry is not None and not entry.is_expired(now)
-            if entry is not None and there and entry.is_open_to(agent_name):
-                self._record("get_context", agent_name, [key])
-                found[key] = value_of(entry.text)
-            else:
-                self._record("get_context", agent_name, [key], denied=there)
+            text = store.value(key, agent_name)
+            if text is not None:
+                found[key] = value_of(text)
+            if self._recorder is not None:
+                self._record("get_context", agent_name, [key], text is None and store.value(key, None) is not None)
         return found
 
     def update(
@@ -184,21 +182,18 @@ class ContextMesh:
     def get_all_for_agent(self, agent_name: str) -> Dict[str, Any]:
         """Copies of all that this agent may read."""
         self._clean_up_in_passing()
-        now, agent = time.time(), agent_name if agent_name is not None else ""
-        found = {
-            key: value_of(entry.text)
-            for key, entry in self._open().entries().items()
-            if not entry.is_expired(now) and entry.is_open_to(agent)
-        }
+        found = self._open().values(_whoever(agent_name))
         self._record("get_context", agent_name, list(found))
         return found
 
     def get_keys_for_agent(self, agent_name: str) -> List[str]:
         """The keys that this agent may read, in the order of writing."""
-        return [key for key, _ in self._listed(agent_name)]
+        keys = self._open().keys(_whoever(agent_name))
+        self._record("list_context", agent_name)
+        return keys
 
     def _listed(self, agent_name: Optional[str]) -> List[Tuple[str, List[str]]]:
-        listed = self._open().listed(agent_name if agent_name is not None else "")
+        listed = self._open().listed(_whoever(agent_name))
         self._record("list_context", agent_name)
         return listed
 
@@ -215,7 +210,7 @@ class ContextMesh:
     def cleanup_expired(self) -> int:
         """Removes what has expired; says how many of this user's."""
         self._last_cleanup = time.time()
-        return self._open().remove_expired(self._last_cleanup)
+        return self._open().remove_expired()
 
     def _clean_up_in_passing(self) -> None:
         if self.auto_cleanup and time.time() - self._last_cleanup > self._cleanup_interval:
@@ -227,24 +222,11 @@ class ContextMesh:
 
     def size(self) -> int:
         """How many entries there are, with those that have expired and are not removed yet."""
-        return self._open().size()
+        return self._open().statistics()["total_items"]
 
     def get_stats(self) -> Dict[str, int]:
         """Figures over this user's entries and topics."""
-        store, now = self._open(), time.time()
-        entries = list(store.entries().values())
-        subscriptions = store.subscriptions()
-        active = [entry for entry in entries if not entry.is_expired(now)]
-        for_all = sum(1 for entry in active if entry.audience is None)
-        return {
-            "total_items": len(entries),
-            "active_items": len(active),
-            "expired_items": len(entries) - len(active),
-            "global_items": for_all,
-            "private_items": len(active) - for_all,
-            "total_topics": len({topic for topics in subscriptions.values() for topic in topics}),
-            "agents_with_topics": len(subscriptions),
-        }
+        return self._open().statistics()
 
     # --- Topics -----------------------------------------------------------------------------------------------------------
 
@@ -328,6 +310,11 @@ class ContextMesh:
 def _check_key(key: object) -> None:
     if not isinstance(key, str):
         raise TypeError(f"a key is a string, not {type(key).__name__}")
+
+
+def _whoever(agent_name: Optional[str]) -> str:
+    """Who has no name reads what is for everybody."""
+    return "" if agent_name is None else agent_name
 
 
 def _name(agent_name: object) -> str:
