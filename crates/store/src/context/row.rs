@@ -163,7 +163,7 @@ pub fn written(names: &[Name]) -> String {
 }
 
 fn names(text: &str) -> Result<Vec<Name>> {
-    serde_json::from_str(text).map_err(corrupt)
+    if text == "[]" { Ok(Vec::new()) } else { serde_json::from_str(text).map_err(corrupt) }
 }
 
 fn name(json: &str) -> Result<Name> {
@@ -171,5 +171,5 @@ fn name(json: &str) -> Result<Name> {
 }
 
 fn json(text: &str) -> Result<Json> {
-    Json::of(text).map_err(corrupt)
+    Json::kept(text).map_err(corrupt)
 }
