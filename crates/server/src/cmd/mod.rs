@@ -149,6 +149,6 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Validate(validate) => validate.run(&context),
         Command::Doctor(doctor) => doctor.run(&context),
         Command::Config(show) => show.run(&context),
-        Command::Openapi(_) => output::data(&crate::openapi::document()),
+        Command::Openapi(_) => output::data(&crate::routes::document()),
     }
 }
