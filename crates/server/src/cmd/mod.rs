@@ -128,7 +128,10 @@ pub fn run() -> ExitCode {
     let json = cli.common.json;
     match dispatch(cli) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(json),
+        Err(failure) => {
+            failure.lines(json).iter().for_each(output::say);
+            failure.exit()
+        }
     }
 }
 
