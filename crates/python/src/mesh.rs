@@ -133,6 +133,33 @@ impl Space {
         })
     }
 
+    /// The value of a key, if it has not expired and this agent may read it. Without an agent nothing is closed.
+    fn context_value(&self, py: Python<'_>, key: &str, agent: Option<&str>) -> PyResult<Option<String>> {
+        let (key, agent) = Self::read(py, || Ok((Name::from_json(key)?, agent.map(Name::from_json).transpose()?)))?;
+        let query = EntryQuery { agent, ..EntryQuery::default() };
+        self.look(py, Act::ReadMemories, Vec::new(), |engine, scope| {
+            let now = engine.now();
+            let entry = engine.context_entry(scope, &key)?.filter(|entry| query.takes(entry, now));
+            Ok(entry.map(|entry| entry.value.into_text()))
+        })
+    }
+
+    /// All values that an agent may read, as one object, in the order of writing.
+    fn context_values(&self, py: Python<'_>, agent: &str) -> PyResult<String> {
+        let agent = Some(Self::read(py, || Name::from_json(agent))?);
+        let query = EntryQuery { agent, ..EntryQuery::default() };
+        self.look(py, Act::ReadMemories, Vec::new(), |engine, scope| {
+            let mut object = String::from("{");
+            engine.show_context(scope, &query, &mut |entry| {
+                let comma = if object.len() > 1 { "," } else { "" };
+                object.extend([comma, &entry.key.json(), ":", entry.value.text()]);
+                Ok(())
+            })?;
+            object.push('}');
+            Ok(object)
+        })
+    }
+
     /// The entry of a key, also if it has expired.
     fn context_entry(&self, py: Python<'_>, key: &str) -> PyResult<Option<String>> {
         self.entry_of(py, key, true)
@@ -152,6 +179,16 @@ impl Space {
         })
     }
 
+    /// The keys that an agent may read, in the order of writing.
+    fn context_keys(&self, py: Python<'_>, agent: &str) -> PyResult<String> {
+        let agent = Some(Self::read(py, || Name::from_json(agent))?);
+        let query = EntryQuery { agent, ..EntryQuery::default() };
+        self.look(py, Act::ReadMemories, Vec::new(), |engine, scope| {
+            let keys: Vec<_> = engine.list_context(scope, &query)?.into_iter().map(|listed| listed.key).collect();
+            wire::write(&keys)
+        })
+    }
+
     /// The keys that an agent may read, with their topics, in the order of writing.
     fn context_listed(&self, py: Python<'_>, agent: &str) -> PyResult<String> {
         let agent = Some(Self::read(py, || Name::from_json(agent))?);
@@ -164,9 +201,9 @@ impl Space {
         self.look(py, Act::ReadMemories, Vec::new(), |engine, scope| wire::write(&engine.context_topics(scope)?))
     }
 
-    /// How many entries there are, also of those that have expired.
-    fn context_size(&self, py: Python<'_>) -> PyResult<u64> {
-        self.look(py, Act::ReadMemories, Vec::new(), |engine, scope| Ok(engine.context_statistics(scope)?.total_items))
+    /// Figures over entries and topics.
+    fn context_statistics(&self, py: Python<'_>) -> PyResult<String> {
+        self.look(py, Act::ReadMemories, Vec::new(), |engine, scope| wire::write(&engine.context_statistics(scope)?))
     }
 
     /// The agents that are known, what they follow and where they may post.

@@ -91,6 +91,20 @@ class NativeStore:
             found = json.loads(self._space.context_entries())
         return {each["key"]: _entry(each) for each in found}
 
+    def value(self, key: str, agent: Optional[str]) -> Optional[str]:
+        with told("get"):
+            return self._space.context_value(json.dumps(key), None if agent is None else json.dumps(agent))
+
+    def values(self, agent: str) -> Dict[str, Any]:
+        with told("list"):
+            found: Dict[str, Any] = json.loads(self._space.context_values(json.dumps(agent)))
+        return found
+
+    def keys(self, agent: str) -> List[str]:
+        with told("list"):
+            found: List[str] = json.loads(self._space.context_keys(json.dumps(agent)))
+        return found
+
     def listed(self, agent: str) -> List[Tuple[str, List[str]]]:
         with told("list"):
             listed: List[Mapping[str, Any]] = json.loads(self._space.context_listed(json.dumps(agent)))
@@ -104,7 +118,10 @@ class NativeStore:
         with told("remove"):
             return self._space.context_remove(json.dumps(key), None if agent is None else json.dumps(agent))
 
-    def remove_expired(self, now: float) -> int:
+    def remove_expired(self, now: Optional[float] = None) -> int:
+        if now is None:
+            with told("cleanup"):
+                return self._space.context_remove_expired()
         expired = [key for key, entry in self.entries().items() if entry.is_expired(now)]
         return sum(1 for key in expired if self.remove(key))
 
@@ -112,9 +129,10 @@ class NativeStore:
         with told("clear"):
             self._space.context_clear()
 
-    def size(self) -> int:
-        with told("size"):
-            return self._space.context_size()
+    def statistics(self) -> Dict[str, int]:
+        with told("statistics"):
+            figures: Dict[str, int] = json.loads(self._space.context_statistics())
+        return figures
 
     def _agents(self) -> List[Mapping[str, Any]]:
         with told("agents"):

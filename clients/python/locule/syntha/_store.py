@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Iterable, List, Optional, Protocol, Tuple
 
+from ._values import value_of
 from .exceptions import SynthaPermissionError
 
 __all__ = ["Entry", "Store", "MemoryStore", "Denied"]
@@ -61,12 +62,15 @@ class Store(Protocol):
     def put(self, key: str, entry: Entry) -> None: ...
     def entry(self, key: str) -> Optional[Entry]: ...
     def entries(self) -> Dict[str, Entry]: ...
+    def value(self, key: str, agent: Optional[str]) -> Optional[str]: ...
+    def values(self, agent: str) -> Dict[str, Any]: ...
+    def keys(self, agent: str) -> List[str]: ...
     def listed(self, agent: str) -> List[Tuple[str, List[str]]]: ...
     def topics(self) -> List[str]: ...
     def remove(self, key: str, agent: Optional[str] = None) -> bool: ...
-    def remove_expired(self, now: float) -> int: ...
+    def remove_expired(self, now: Optional[float] = None) -> int: ...
     def clear(self) -> None: ...
-    def size(self) -> int: ...
+    def statistics(self) -> Dict[str, int]: ...
     def subscriptions(self) -> Dict[str, List[str]]: ...
     def subscribe(self, agent: str, topics: List[str]) -> None: ...
     def unsubscribe(self, agent: str, topics: List[str]) -> None: ...
@@ -139,12 +143,28 @@ class MemoryStore:
         with self._lock:
             return dict(self._entries)
 
-    def listed(self, agent: str) -> List[Tuple[str, List[str]]]:
-        """The keys that an agent may read, with their topics, in the order of writing."""
+    def value(self, key: str, agent: Optional[str]) -> Optional[str]:
+        """The text of a value that has not expired and that this agent may read."""
+        entry = self.entry(key)
+        return None if entry is None or entry.is_expired(time.time()) or not entry.is_open_to(agent) else entry.text
+
+    def _readable(self, agent: str) -> List[Tuple[str, Entry]]:
         now = time.time()
         with self._lock:
             entries = list(self._entries.items())
-        return [(key, entry.topics) for key, entry in entries if not entry.is_expired(now) and entry.is_open_to(agent)]
+        return [(key, entry) for key, entry in entries if not entry.is_expired(now) and entry.is_open_to(agent)]
+
+    def values(self, agent: str) -> Dict[str, Any]:
+        """Copies of all that an agent may read, in the order of writing."""
+        return {key: value_of(entry.text) for key, entry in self._readable(agent)}
+
+    def keys(self, agent: str) -> List[str]:
+        """The keys that an agent may read, in the order of writing."""
+        return [key for key, _ in self._readable(agent)]
+
+    def listed(self, agent: str) -> List[Tuple[str, List[str]]]:
+        """The same with their topics."""
+        return [(key, entry.topics) for key, entry in self._readable(agent)]
 
     def topics(self) -> List[str]:
         """Every topic that is followed or has an entry."""
@@ -162,7 +182,9 @@ class MemoryStore:
                     return False
             return self._entries.pop(key, None) is not None
 
-    def remove_expired(self, now: float) -> int:
+    def remove_expired(self, now: Optional[float] = None) -> int:
+        """Removes what has expired, by this clock or by whatever time it is to somebody else; says how many."""
+        now = time.time() if now is None else now
         with self._lock:
             expired = [key for key, entry in self._entries.items() if entry.is_expired(now)]
             for key in expired:
@@ -175,9 +197,22 @@ class MemoryStore:
             self._subscriptions.clear()
             self._permissions.clear()
 
-    def size(self) -> int:
+    def statistics(self) -> Dict[str, int]:
+        """Figures over entries and topics; what has expired counts until it is removed."""
+        now = time.time()
         with self._lock:
-            return len(self._entries)
+            entries, followed = list(self._entries.values()), list(self._subscriptions.values())
+        active = [entry for entry in entries if not entry.is_expired(now)]
+        for_all = sum(1 for entry in active if entry.audience is None)
+        return {
+            "total_items": len(entries),
+            "active_items": len(active),
+            "expired_items": len(entries) - len(active),
+            "global_items": for_all,
+            "private_items": len(active) - for_all,
+            "total_topics": len({topic for topics in followed for topic in topics}),
+            "agents_with_topics": len(followed),
+        }
 
     def subscriptions(self) -> Dict[str, List[str]]:
         with self._lock:

@@ -132,10 +132,8 @@ class ContextMesh:
         """A copy of the value, or ``None`` where there is none that this agent may read. Without an agent it is the program
         that asks, and may read everything of its user."""
         _check_key(key)
-        entry = self._open().entry(key)
-        if entry is None or entry.is_expired(time.time()) or not entry.is_open_to(agent_name):
-            return None
-        return value_of(entry.text)
+        text = self._open().value(key, agent_name)
+        return None if text is None else value_of(text)
 
     def update(
         self, key: str, change: Callable[[Any], Any], default: Any = None, ttl: Optional[float] = None
@@ -167,19 +165,14 @@ class ContextMesh:
     def get_all_for_agent(self, agent_name: str) -> Dict[str, Any]:
         """Copies of all that this agent may read."""
         self._clean_up_in_passing()
-        now, agent = time.time(), agent_name if agent_name is not None else ""
-        return {
-            key: value_of(entry.text)
-            for key, entry in self._open().entries().items()
-            if not entry.is_expired(now) and entry.is_open_to(agent)
-        }
+        return self._open().values(_whoever(agent_name))
 
     def get_keys_for_agent(self, agent_name: str) -> List[str]:
         """The keys that this agent may read, in the order of writing."""
-        return [key for key, _ in self._listed(agent_name)]
+        return self._open().keys(_whoever(agent_name))
 
     def _listed(self, agent_name: Optional[str]) -> List[Tuple[str, List[str]]]:
-        return self._open().listed(agent_name if agent_name is not None else "")
+        return self._open().listed(_whoever(agent_name))
 
     def remove(self, key: str) -> bool:
         """Removes a key; says whether it was there."""
@@ -194,7 +187,7 @@ class ContextMesh:
     def cleanup_expired(self) -> int:
         """Removes what has expired; says how many of this user's."""
         self._last_cleanup = time.time()
-        return self._open().remove_expired(self._last_cleanup)
+        return self._open().remove_expired()
 
     def _clean_up_in_passing(self) -> None:
         if self.auto_cleanup and time.time() - self._last_cleanup > self._cleanup_interval:
@@ -206,24 +199,11 @@ class ContextMesh:
 
     def size(self) -> int:
         """How many entries there are, with those that have expired and are not removed yet."""
-        return self._open().size()
+        return self._open().statistics()["total_items"]
 
     def get_stats(self) -> Dict[str, int]:
         """Figures over this user's entries and topics."""
-        store, now = self._open(), time.time()
-        entries = list(store.entries().values())
-        subscriptions = store.subscriptions()
-        active = [entry for entry in entries if not entry.is_expired(now)]
-        for_all = sum(1 for entry in active if entry.audience is None)
-        return {
-            "total_items": len(entries),
-            "active_items": len(active),
-            "expired_items": len(entries) - len(active),
-            "global_items": for_all,
-            "private_items": len(active) - for_all,
-            "total_topics": len({topic for topics in subscriptions.values() for topic in topics}),
-            "agents_with_topics": len(subscriptions),
-        }
+        return self._open().statistics()
 
     # --- Topics -----------------------------------------------------------------------------------------------------------
 
@@ -307,6 +287,11 @@ class ContextMesh:
 def _check_key(key: object) -> None:
     if not isinstance(key, str):
         raise TypeError(f"a key is a string, not {type(key).__name__}")
+
+
+def _whoever(agent_name: Optional[str]) -> str:
+    """Who has no name reads what is for everybody."""
+    return "" if agent_name is None else agent_name
 
 
 def _name(agent_name: object) -> str:

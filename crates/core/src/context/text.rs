@@ -27,6 +27,9 @@ impl Name {
         let invalid = || Error::invalid("A key, an agent and a topic are each a JSON string.");
         let json = json.trim_ascii();
         let inner = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or_else(invalid)?;
+        if is_plain(inner) {
+            return Ok(Name(inner.to_owned()));
+        }
         serde_json::from_str::<IgnoredAny>(json).map_err(|_| invalid())?;
         Ok(Name(escaped(units(inner).into_iter())))
     }
@@ -67,7 +70,7 @@ impl From<&str> for Name {
 
 impl Serialize for Name {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        raw(&self.json(), serializer)
+        if is_plain(&self.0) { serializer.serialize_str(&self.0) } else { raw(&self.json(), serializer) }
     }
 }
 
@@ -92,6 +95,16 @@ impl Json {
         Ok(json)
     }
 
+    /// The value that a database has kept of one, whoever may have written over it there.
+    pub fn kept(text: &str) -> Result<Self> {
+        if !text.is_ascii() {
+            return Json::of(text);
+        }
+        serde_json::from_str::<IgnoredAny>(text)
+            .map_err(|error| Error::invalid(format!("This is no JSON: {error}.")))?;
+        Ok(Json(text.to_owned()))
+    }
+
     /// What was put together of such texts, however long it has become.
     pub fn answer(text: String) -> Result<Self> {
         serde_json::from_str::<IgnoredAny>(&text).map_err(Error::internal)?;
@@ -101,6 +114,11 @@ impl Json {
     /// Its text: ASCII, without blanks between its parts.
     pub fn text(&self) -> &str {
         &self.0
+    }
+
+    /// The text itself.
+    pub fn into_text(self) -> String {
+        self.0
     }
 
     /// Whether it is an object.
@@ -143,6 +161,11 @@ impl<'de> Deserialize<'de> for Json {
 /// Writes JSON text as it is.
 fn raw<S: Serializer>(json: &str, serializer: S) -> Result<S::Ok, S::Error> {
     serde_json::from_str::<&RawValue>(json).map_err(serde::ser::Error::custom)?.serialize(serializer)
+}
+
+/// Whether what stands between the quotes of a JSON string stands for itself, and is as it would be written here.
+fn is_plain(inner: &str) -> bool {
+    inner.bytes().all(|byte| matches!(byte, 0x20..=0x7e) && byte != b'"' && byte != b'\\')
 }
 
 /// A valid JSON text without blanks between its parts and with everything beyond ASCII escaped.

@@ -93,13 +93,23 @@ impl Engine {
 
     /// Entries in the order in which they were last written; if keys are asked for, in their order.
     pub fn context_entries(&self, scope: Scope<Read>, query: &EntryQuery) -> Result<Vec<Entry>> {
-        query.check()?;
         let mut entries = Vec::new();
-        self.store.spaces.open(scope).read()?.context_entries(query, &mut |entry| {
+        self.show_context(scope, query, &mut |entry| {
             entries.push(entry);
             Ok(())
         })?;
         Ok(entries)
+    }
+
+    /// The same one by one, for whoever needs no more than one in memory.
+    pub fn show_context(
+        &self,
+        scope: Scope<Read>,
+        query: &EntryQuery,
+        each: &mut dyn FnMut(Entry) -> Result<()>,
+    ) -> Result<()> {
+        query.check()?;
+        self.store.spaces.open(scope).read()?.context_entries(query, each)
     }
 
     /// The same without the values, whatever keys are asked for.

@@ -22,6 +22,9 @@ pub mod entry {
 /// The columns that [`read`] reads, in its order.
 pub const COLUMNS: &str = "id, key, value, audience, topics, writer, metadata, ttl_s, created_at, revision";
 
+/// How many they are.
+pub const COLUMNS_COUNT: usize = 10;
+
 /// The same without the value, which then reads as `null`.
 pub const UNREAD: &str = "id, key, NULL, audience, topics, writer, NULL, ttl_s, created_at, revision";
 
@@ -163,7 +166,7 @@ pub fn written(names: &[Name]) -> String {
 }
 
 fn names(text: &str) -> Result<Vec<Name>> {
-    serde_json::from_str(text).map_err(corrupt)
+    if text == "[]" { Ok(Vec::new()) } else { serde_json::from_str(text).map_err(corrupt) }
 }
 
 fn name(json: &str) -> Result<Name> {
@@ -171,5 +174,5 @@ fn name(json: &str) -> Result<Name> {
 }
 
 fn json(text: &str) -> Result<Json> {
-    Json::of(text).map_err(corrupt)
+    Json::kept(text).map_err(corrupt)
 }

@@ -2,12 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 use locule_core::context::{Entry, EntryQuery, Json, Name, Push, may_not_overwrite, may_not_post};
-use locule_core::id::EntryId;
+use locule_core::id::{EntryId, Tick};
 use locule_core::{Code, Error, Result};
 
-use super::row::{self, FIXED_BYTES, entry};
+use super::row::{self, COLUMNS, COLUMNS_COUNT, FIXED_BYTES, entry};
 use crate::space::Writer;
-use crate::tick;
 use crate::tx::Value;
 
 /// How long an entry that has expired may still lie about: it can be counted, not read.
@@ -18,22 +17,8 @@ impl Writer<'_> {
     /// may not post to, and an entry that it can neither read nor has written, are refused.
     pub fn push_context(&mut self, push: Push) -> Result<Entry> {
         push.check()?;
-        let there = self.live_entry(&push.key)?;
-        self.check_sender(&push, there.as_ref())?;
-        check_revision(&push, there.as_ref())?;
-        let agents = if push.topics.is_empty() { Vec::new() } else { self.context_agents()? };
-        let entry = Entry {
-            audience: push.audience(&agents),
-            key: push.key,
-            value: push.value,
-            topics: locule_core::context::distinct(push.topics),
-            writer: push.sender,
-            metadata: push.metadata,
-            ttl_s: push.ttl_s,
-            created_at: self.reader.now,
-            revision: 0,
-        };
-        self.put_context(entry)
+        let before = self.entry_before(&push.key)?;
+        self.push_over(before, push)
     }
 
     /// Appends the push's value to the list that is the entry's, which otherwise stays as it is; begins one, as the push says,
@@ -55,30 +40,75 @@ impl Writer<'_> {
         self.alter_context(push, |_| Ok(value))
     }
 
+    /// Puts an entry as it is, whoever may read it, in place of the one that is there.
+    pub fn put_context(&mut self, entry: Entry) -> Result<Entry> {
+        entry.check()?;
+        let before = self.entry_before(&entry.key)?;
+        self.put_over(before, entry)
+    }
+
     /// Gives the entry that is there another value; begins one, as the push says, where there is none. A sender is held to what
     /// it may, as if it had pushed to the entry's topics.
     fn alter_context(&mut self, push: Push, value: impl FnOnce(Option<&Entry>) -> Result<Json>) -> Result<Entry> {
         push.check()?;
-        let Some(there) = self.live_entry(&push.key)? else {
-            return self.push_context(Push { value: value(None)?, ..push });
+        let before = self.entry_before(&push.key)?;
+        let Some(there) = before.clone().filter(|there| !there.is_expired(self.reader.now)) else {
+            return self.push_over(before, Push { value: value(None)?, ..push });
         };
         self.check_sender(&Push { topics: there.topics.clone(), ..push.clone() }, Some(&there))?;
         check_revision(&push, Some(&there))?;
         let value = value(Some(&there))?;
-        let writer = push.sender.or(there.writer);
-        self.put_context(Entry { value, writer, ..there })
+        let writer = push.sender.or(there.writer.clone());
+        self.put_over(before, Entry { value, writer, ..there })
     }
 
-    /// Puts an entry as it is, whoever may read it, in place of the one that is there.
-    pub fn put_context(&mut self, mut entry: Entry) -> Result<Entry> {
+    /// The entry of a key, also if it has expired; what has lain about for long is gone with that.
+    fn entry_before(&mut self, key: &Name) -> Result<Option<Entry>> {
+        let sql = format!(
+            "SELECT {COLUMNS}, earliest FROM (SELECT min(expires_at) AS earliest FROM context_entries) AS expiring
+                 LEFT JOIN context_entries ON key_hash = $1"
+        );
+        let hash = self.tx.label(entry::KEY_HASH, &key.hash()).into_owned();
+        let found = self.tx.first(&sql, &[Value::Text(&hash)], |row| {
+            let there = if row.is_null(0) { None } else { Some(row::read(row)?) };
+            Ok((there, row.maybe_moment(COLUMNS_COUNT)?))
+        })?;
+        let (there, earliest) = found.unwrap_or_default();
+        let by = self.reader.now.checked_sub(LEFT).unwrap_or(Timestamp::UNIX_EPOCH);
+        if earliest.is_none_or(|earliest| earliest >= by) {
+            return Ok(there);
+        }
+        self.sweep_context(by)?;
+        Ok(there.filter(|there| there.expires_at().is_none_or(|at| at >= by)))
+    }
+
+    fn push_over(&mut self, before: Option<Entry>, push: Push) -> Result<Entry> {
+        let there = before.as_ref().filter(|there| !there.is_expired(self.reader.now));
+        self.check_sender(&push, there)?;
+        check_revision(&push, there)?;
+        let agents = if push.topics.is_empty() { Vec::new() } else { self.context_agents()? };
+        let entry = Entry {
+            audience: push.audience(&agents),
+            key: push.key,
+            value: push.value,
+            topics: locule_core::context::distinct(push.topics),
+            writer: push.sender,
+            metadata: push.metadata,
+            ttl_s: push.ttl_s,
+            created_at: self.reader.now,
+            revision: 0,
+        };
+        self.put_over(before, entry)
+    }
+
+    fn put_over(&mut self, before: Option<Entry>, mut entry: Entry) -> Result<Entry> {
         entry.check()?;
-        self.sweep_context(self.reader.now.checked_sub(LEFT).unwrap_or(Timestamp::UNIX_EPOCH))?;
         entry.revision = self.state.revision + 1;
-        let before = self.context_entry(&entry.key)?;
         if let Some(before) = &before {
             self.delete_entry(before)?;
         }
-        row::insert(&*self.reader.tx, self.entry_id()?, &entry)?;
+        let id = self.entry_id();
+        row::insert(&*self.reader.tx, id, &entry)?;
         self.state.size_bytes += row::size(&entry);
         self.context_changed = true;
         if before.is_none() {
@@ -146,10 +176,6 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn live_entry(&self, key: &Name) -> Result<Option<Entry>> {
-        Ok(self.context_entry(key)?.filter(|there| !there.is_expired(self.reader.now)))
-    }
-
     fn check_sender(&self, push: &Push, there: Option<&Entry>) -> Result<()> {
         let Some(sender) = &push.sender else { return Ok(()) };
         if !push.topics.is_empty() {
@@ -188,10 +214,12 @@ impl Writer<'_> {
         Ok(count.unwrap_or(0) as u64)
     }
 
-    fn entry_id(&self) -> Result<EntryId> {
-        const LATEST: &str = "SELECT id FROM context_entries WHERE id < $1 ORDER BY id DESC LIMIT 1";
-        let tick = tick::next(&*self.tx, self.reader.now, &[LATEST])?;
-        Ok(EntryId::mint(tick, self.chamber.tag, &self.reader.spaces.sources))
+    /// The id of the next entry: later than those written here before. Between transactions it is the revision that tells the
+    /// order of writing, whatever the clock does.
+    fn entry_id(&mut self) -> EntryId {
+        let tick = self.entry_tick.map_or_else(|| Tick::of(self.reader.now), Tick::next);
+        self.entry_tick = Some(tick);
+        EntryId::mint(tick, self.chamber.tag, &self.reader.spaces.sources)
     }
 
     /// Takes a topic off entries, and removes those that have no other. Says how many it removed, and whether there were any.
@@ -212,7 +240,8 @@ impl Writer<'_> {
             }
             // It stands last now in the order of writing, which it is: its topics have changed.
             entry.revision = self.state.revision + 1;
-            row::insert(&*self.reader.tx, self.entry_id()?, &entry)?;
+            let id = self.entry_id();
+            row::insert(&*self.reader.tx, id, &entry)?;
             self.state.size_bytes += row::size(&entry);
         }
         Ok((removed, any))
