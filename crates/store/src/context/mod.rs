@@ -150,7 +150,7 @@ impl Reader<'_> {
         if let Some(after) = query.after {
             sql.push(" AND revision > ").bind(Owned::Integer(i64::try_from(after).unwrap_or(i64::MAX)));
         }
-        sql.push(" ORDER BY revision, id");
+        sql.push(" ORDER BY id");
         self.tx.query(sql.text(), &sql.values(), &mut |row| each(row::read(row)?))
     }
 }

@@ -22,9 +22,6 @@ pub mod entry {
 /// The columns that [`read`] reads, in its order.
 pub const COLUMNS: &str = "id, key, value, audience, topics, writer, metadata, ttl_s, created_at, revision";
 
-/// How many they are.
-pub const COLUMNS_COUNT: usize = 10;
-
 /// The same without the value, which then reads as `null`.
 pub const UNREAD: &str = "id, key, NULL, audience, topics, writer, NULL, ttl_s, created_at, revision";
 

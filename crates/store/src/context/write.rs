@@ -5,12 +5,16 @@ use locule_core::context::{Entry, EntryQuery, Json, Name, Push, may_not_overwrit
 use locule_core::id::{EntryId, Tick};
 use locule_core::{Code, Error, Result};
 
-use super::row::{self, COLUMNS, COLUMNS_COUNT, FIXED_BYTES, entry};
+use super::row::{self, COLUMNS, FIXED_BYTES, entry};
 use crate::space::Writer;
+use crate::tick;
 use crate::tx::Value;
 
 /// How long an entry that has expired may still lie about: it can be counted, not read.
 const LEFT: SignedDuration = SignedDuration::from_mins(5);
+
+/// The latest id below `$1`.
+const LATEST: &str = "SELECT id FROM context_entries WHERE id < $1 ORDER BY id DESC LIMIT 1";
 
 impl Writer<'_> {
     /// Writes an entry for whom the push says, in place of the one that is there. A sender is held to what it may: topics it
@@ -62,18 +66,25 @@ impl Writer<'_> {
         self.put_over(before, Entry { value, writer, ..there })
     }
 
-    /// The entry of a key, also if it has expired; what has lain about for long is gone with that.
+    /// The entry of a key, also if it has expired. On the same journey comes what else a writer wants to know: what is to be
+    /// swept, which is gone with that, and the latest id.
     fn entry_before(&mut self, key: &Name) -> Result<Option<Entry>> {
         let sql = format!(
-            "SELECT {COLUMNS}, earliest FROM (SELECT min(expires_at) AS earliest FROM context_entries) AS expiring
-                 LEFT JOIN context_entries ON key_hash = $1"
+            "SELECT {COLUMNS}, earliest, latest
+                 FROM (SELECT (SELECT min(expires_at) FROM context_entries) AS earliest, ({LATEST}) AS latest) AS known
+                 LEFT JOIN context_entries ON key_hash = $2"
         );
+        let bound = tick::bound(self.reader.now);
         let hash = self.tx.label(entry::KEY_HASH, &key.hash()).into_owned();
-        let found = self.tx.first(&sql, &[Value::Text(&hash)], |row| {
+        let found = self.tx.first(&sql, &[Value::Id(bound.as_bytes()), Value::Text(&hash)], |row| {
             let there = if row.is_null(0) { None } else { Some(row::read(row)?) };
-            Ok((there, row.maybe_moment(COLUMNS_COUNT)?))
+            let latest = if row.is_null(11) { None } else { Some(EntryId::from_bytes(row.id(11)?)) };
+            Ok((there, row.maybe_moment(10)?, latest))
         })?;
-        let (there, earliest) = found.unwrap_or_default();
+        let (there, earliest, latest) = found.unwrap_or_default();
+        if latest.is_none_or(|latest| latest.tells_time()) {
+            self.entry_tick = self.entry_tick.max(latest.map(|latest| latest.tick()));
+        }
         let by = self.reader.now.checked_sub(LEFT).unwrap_or(Timestamp::UNIX_EPOCH);
         if earliest.is_none_or(|earliest| earliest >= by) {
             return Ok(there);
@@ -107,7 +118,7 @@ impl Writer<'_> {
         if let Some(before) = &before {
             self.delete_entry(before)?;
         }
-        let id = self.entry_id();
+        let id = self.entry_id()?;
         row::insert(&*self.reader.tx, id, &entry)?;
         self.state.size_bytes += row::size(&entry);
         self.context_changed = true;
@@ -214,12 +225,14 @@ impl Writer<'_> {
         Ok(count.unwrap_or(0) as u64)
     }
 
-    /// The id of the next entry: later than those written here before. Between transactions it is the revision that tells the
-    /// order of writing, whatever the clock does.
-    fn entry_id(&mut self) -> EntryId {
-        let tick = self.entry_tick.map_or_else(|| Tick::of(self.reader.now), Tick::next);
+    /// The id of the next entry, after all others.
+    fn entry_id(&mut self) -> Result<EntryId> {
+        let tick = match self.entry_tick {
+            Some(latest) => latest.next().max(Tick::of(self.reader.now)),
+            None => tick::next(&*self.tx, self.reader.now, &[LATEST])?,
+        };
         self.entry_tick = Some(tick);
-        EntryId::mint(tick, self.chamber.tag, &self.reader.spaces.sources)
+        Ok(EntryId::mint(tick, self.chamber.tag, &self.reader.spaces.sources))
     }
 
     /// Takes a topic off entries, and removes those that have no other. Says how many it removed, and whether there were any.
@@ -240,7 +253,7 @@ impl Writer<'_> {
             }
             // It stands last now in the order of writing, which it is: its topics have changed.
             entry.revision = self.state.revision + 1;
-            let id = self.entry_id();
+            let id = self.entry_id()?;
             row::insert(&*self.reader.tx, id, &entry)?;
             self.state.size_bytes += row::size(&entry);
         }

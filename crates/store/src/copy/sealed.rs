@@ -85,7 +85,7 @@ pub fn open(row: &dyn Row, table: &Table, cells: &mut Cells) -> Result<()> {
         let place = Place(name, &place);
         cells[at] = match (how, &cells[at]) {
             (_, Cell::Null) => Cell::Null,
-            (How::Content, Cell::Text(_)) => Cell::Text(row.text_of(at, place)?),
+            (How::Content, Cell::Text(_)) => Cell::Text(row.text_of(at, place)?.into_owned()),
             (How::Content, Cell::Json(_)) => Cell::Json(row.json_of(at, place)?.into_owned()),
             (How::Content, Cell::Blob(_)) => Cell::Blob(row.bytes_of(at, place)?.into_owned()),
             (How::Label, Cell::Text(_)) => row.label_of(at, name)?.map_or(Cell::Null, Cell::Text),

@@ -1,7 +1,7 @@
 -- The context that agents share.
 
 CREATE TABLE context_entries (
-    id           BLOB    PRIMARY KEY NOT NULL,   -- UUIDv7, 16 bytes, anew with each writing
+    id           BLOB    PRIMARY KEY NOT NULL,   -- UUIDv7, 16 bytes, anew with each writing; its order is the order of writing
     key_hash     TEXT    NOT NULL UNIQUE,        -- SHA-256 of the key
     key          TEXT    NOT NULL,               -- JSON string in ASCII, like all names here
     value        TEXT    NOT NULL,               -- JSON in ASCII
@@ -12,7 +12,7 @@ CREATE TABLE context_entries (
     ttl_s        REAL,
     created_at   INTEGER NOT NULL,
     expires_at   INTEGER,
-    revision     INTEGER NOT NULL,               -- of the space, when it was written: the order of writing
+    revision     INTEGER NOT NULL,               -- of the space, when it was written
     size_bytes   INTEGER NOT NULL                -- what it counts for in space_state
 ) STRICT;
 CREATE INDEX context_entries_revision ON context_entries (revision);

@@ -120,7 +120,7 @@ CREATE TABLE IF NOT EXISTS public.space_settings (
 -- The context that agents share. Only the server comes here.
 CREATE TABLE IF NOT EXISTS public.context_entries (
     user_id     text        NOT NULL DEFAULT locule.caller(),
-    id          uuid        NOT NULL,         -- UUIDv7, anew with each writing
+    id          uuid        NOT NULL,         -- UUIDv7, anew with each writing; its order is the order of writing
     key_hash    text        COLLATE "C" NOT NULL, -- SHA-256 of the key
     key         text        NOT NULL,         -- JSON string in ASCII, like all names here
     value       text        NOT NULL,         -- JSON in ASCII
@@ -131,7 +131,7 @@ CREATE TABLE IF NOT EXISTS public.context_entries (
     ttl_s       double precision,
     created_at  timestamptz NOT NULL,
     expires_at  timestamptz,
-    revision    bigint      NOT NULL,         -- of the space, when it was written: the order of writing
+    revision    bigint      NOT NULL,         -- of the space, when it was written
     size_bytes  bigint      NOT NULL          -- what it counts for in space_state
 );
 CREATE TABLE IF NOT EXISTS public.context_agents (

@@ -1,7 +1,7 @@
 -- The context that agents share.
 
 CREATE TABLE context_entries (
-    id           uuid        PRIMARY KEY,        -- UUIDv7, anew with each writing
+    id           uuid        PRIMARY KEY,        -- UUIDv7, anew with each writing; its order is the order of writing
     key_hash     text        COLLATE "C" NOT NULL UNIQUE, -- SHA-256 of the key
     key          text        NOT NULL,           -- JSON string in ASCII, like all names here
     value        text        NOT NULL,           -- JSON in ASCII
@@ -12,7 +12,7 @@ CREATE TABLE context_entries (
     ttl_s        double precision,
     created_at   timestamptz NOT NULL,
     expires_at   timestamptz,
-    revision     bigint      NOT NULL,           -- of the space, when it was written: the order of writing
+    revision     bigint      NOT NULL,           -- of the space, when it was written
     size_bytes   bigint      NOT NULL            -- what it counts for in space_state
 );
 CREATE INDEX context_entries_revision ON context_entries (revision);
