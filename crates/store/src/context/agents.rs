@@ -52,14 +52,13 @@ impl Writer<'_> {
     /// Deletes a topic: nobody follows it any more, entries that were pushed to it alone are gone, and others are as they were
     /// but for the topic. What is for an agent that happens to be called like it is not touched. `None` if there is no such topic.
     pub fn delete_topic(&mut self, topic: &Name) -> Result<Option<DeletedTopic>> {
-        let followers: Vec<_> =
-            self.context_agents()?.into_iter().filter(|agent| agent.topics.contains(topic)).collect();
+        let followers = self.followers(std::slice::from_ref(topic))?;
         let (entries, tagged) = self.untag(topic)?;
         if followers.is_empty() && !tagged {
             return Ok(None);
         }
         for agent in &followers {
-            self.change_agent(&agent.name, |agent| agent.topics.retain(|other| other != topic))?;
+            self.change_agent(agent, |agent| agent.topics.retain(|other| other != topic))?;
         }
         self.note("delete_topic", None)?;
         Ok(Some(DeletedTopic { subscribers: followers.len() as u64, entries }))

@@ -1,7 +1,7 @@
 //! Changing entries. An entry that is written anew gets a new row, so that the order of rows is the order of writing.
 
 use jiff::{SignedDuration, Timestamp};
-use locule_core::context::{Entry, EntryQuery, Json, Name, Push, may_not_overwrite, may_not_post};
+use locule_core::context::{Entry, EntryQuery, Json, Listed, Name, Push, may_not_overwrite, may_not_post};
 use locule_core::id::{EntryId, Tick};
 use locule_core::{Code, Error, Result};
 
@@ -97,9 +97,9 @@ impl Writer<'_> {
         let there = before.as_ref().filter(|there| !there.is_expired(self.reader.now));
         self.check_sender(&push, there)?;
         check_revision(&push, there)?;
-        let agents = if push.topics.is_empty() { Vec::new() } else { self.context_agents()? };
+        let followers = self.followers(&push.topics)?;
         let entry = Entry {
-            audience: push.audience(&agents),
+            audience: push.audience(followers),
             key: push.key,
             value: push.value,
             topics: locule_core::context::distinct(push.topics),
@@ -237,14 +237,12 @@ impl Writer<'_> {
 
     /// Takes a topic off entries, and removes those that have no other. Says how many it removed, and whether there were any.
     pub(super) fn untag(&mut self, topic: &Name) -> Result<(u64, bool)> {
-        let mut tagged = Vec::new();
         let query = EntryQuery { topic: Some(topic.clone()), expired: true, ..EntryQuery::default() };
-        self.context_entries(&query, &mut |entry| {
-            tagged.push(entry);
-            Ok(())
-        })?;
+        let tagged = self.list_context(&query)?;
         let (any, mut removed) = (!tagged.is_empty(), 0);
-        for mut entry in tagged {
+        // One value at a time: all of them can be more than one likes to have in memory.
+        for Listed { key, .. } in tagged {
+            let Some(mut entry) = self.context_entry(&key)? else { continue };
             self.delete_entry(&entry)?;
             entry.topics.retain(|other| other != topic);
             if entry.topics.is_empty() {

@@ -74,6 +74,7 @@ mod audit;
 mod backups;
 mod clusters;
 mod context;
+mod context_bounds;
 mod directory;
 mod directory_shared;
 mod disk;
