@@ -4,11 +4,13 @@
 //! A topic needs no declaration: it is there as long as an agent follows it or an entry was pushed to it. Whom a push to a topic
 //! reaches is settled when it is pushed.
 
+mod follow;
 mod text;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use self::follow::{Follower, News, Told};
 pub use self::text::{Json, Name};
 use crate::{Code, Error, Result, limit};
 
@@ -153,6 +155,11 @@ pub struct Agent {
 }
 
 impl Agent {
+    /// One of which nothing is known yet.
+    pub fn nobody(name: &Name) -> Self {
+        Agent { name: name.clone(), topics: Vec::new(), posts: None }
+    }
+
     /// Whether it may post to a topic.
     pub fn may_post_to(&self, topic: &Name) -> bool {
         self.posts.as_ref().is_none_or(|posts| posts.is_empty() || posts.contains(topic))
@@ -253,6 +260,8 @@ pub struct Changes {
     pub entries: Vec<Entry>,
     /// The keys of all entries there are: what is not among them is gone.
     pub keys: Vec<Name>,
+    /// Whether more has changed after this revision: it was too much for one answer.
+    pub more: bool,
 }
 
 /// The same names in the same order, each once.

@@ -289,7 +289,7 @@ impl Engine {
 
     fn tool_unsubscribe(&self, rights: &Rights, call: &Call) -> Result<Json> {
         let Topics { topics } = arguments(call)?;
-        let (left, stays) = self.unsubscribe((rights.write)()?, &call.agent, &topics)?;
+        let (left, agent) = self.unsubscribe((rights.write)()?, &call.agent, &topics)?;
         let missing: Vec<_> = topics.into_iter().filter(|topic| !left.contains(topic)).collect();
         let done = if left.is_empty() {
             "followed none of these topics".to_owned()
@@ -301,7 +301,7 @@ impl Engine {
             ("agent", call.agent.json()),
             ("topics_unsubscribed", list(&left)),
             ("topics_not_subscribed", list(&missing)),
-            ("remaining_topics", list(&stays)),
+            ("remaining_topics", list(&agent.topics)),
             ("message", text(&format!("Agent '{}' {done}", call.agent))),
         ])
     }

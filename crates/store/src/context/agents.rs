@@ -30,14 +30,15 @@ impl Writer<'_> {
         Ok(agent)
     }
 
-    /// Has an agent no longer follow these topics; others are passed over.
-    pub fn unsubscribe(&mut self, name: &Name, topics: &[Name]) -> Result<()> {
+    /// Has an agent no longer follow these topics; others are passed over. An agent that is not known stays so.
+    pub fn unsubscribe(&mut self, name: &Name, topics: &[Name]) -> Result<Agent> {
         check_names(topics)?;
         if self.context_agent(name)?.is_none() {
-            return Ok(());
+            return Ok(Agent::nobody(name));
         }
-        self.change_agent(name, |agent| agent.topics.retain(|topic| !topics.contains(topic)))?;
-        self.note("unsubscribe_context", None)
+        let agent = self.change_agent(name, |agent| agent.topics.retain(|topic| !topics.contains(topic)))?;
+        self.note("unsubscribe_context", None)?;
+        Ok(agent)
     }
 
     /// Says where an agent may post: with no topics, to any.
@@ -71,8 +72,7 @@ impl Writer<'_> {
     fn change_agent(&mut self, name: &Name, change: impl FnOnce(&mut Agent)) -> Result<Agent> {
         check_names(std::slice::from_ref(name))?;
         let before = self.agent_row(name)?;
-        let nobody = || Agent { name: name.clone(), topics: Vec::new(), posts: None };
-        let mut agent = before.as_ref().map_or_else(nobody, |(_, agent)| agent.clone());
+        let mut agent = before.as_ref().map_or_else(|| Agent::nobody(name), |(_, agent)| agent.clone());
         change(&mut agent);
         let mut id = None;
         if let Some((old, before)) = &before {

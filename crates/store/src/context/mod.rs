@@ -149,26 +149,29 @@ impl Reader<'_> {
     }
 
     /// What of the context has changed since a revision; `None` if the whole space has not. After a revision that is not yet
-    /// reached (the space was put back to what it once was) everything has.
+    /// reached (the space was put back to what it once was) everything has. What is too much for one answer is told up to a
+    /// revision of which it has all: whoever asks for what is after that gets the rest.
     pub fn context_changes(&self, after: u64, agent: Option<&Name>) -> Result<Option<Changes>> {
         let revision = self.state()?.revision;
         if revision == after {
             return Ok(None);
         }
         let after = if after > revision { 0 } else { after };
-        let query = EntryQuery {
-            agent: agent.cloned(),
-            after: Some(after),
-            bytes_max: Some(limit::CONTEXT_ANSWER_BYTES.max),
-            ..EntryQuery::default()
-        };
-        let mut entries = Vec::new();
+        let query = EntryQuery { agent: agent.cloned(), after: Some(after), ..EntryQuery::default() };
+        let (mut entries, mut bytes, mut more): (Vec<Entry>, _, _) = (Vec::new(), 0, false);
         self.context_entries(&query, &mut |entry| {
-            entries.push(entry);
+            bytes += entry.size_bytes() + FIXED_BYTES as usize;
+            let begun = entries.last().map(|last| last.revision);
+            more |= bytes > limit::CONTEXT_ANSWER_BYTES.max && begun.is_some_and(|begun| begun != entry.revision);
+            if !more {
+                entries.push(entry);
+            }
             Ok(())
         })?;
-        let keys = self.list_context(&EntryQuery { after: None, ..query })?;
-        Ok(Some(Changes { revision, entries, keys: keys.into_iter().map(|listed| listed.key).collect() }))
+        let revision = entries.last().filter(|_| more).map_or(revision, |last| last.revision);
+        let bytes_max = Some(limit::CONTEXT_ANSWER_BYTES.max);
+        let keys = self.list_context(&EntryQuery { after: None, bytes_max, ..query })?;
+        Ok(Some(Changes { revision, entries, keys: keys.into_iter().map(|listed| listed.key).collect(), more }))
     }
 
     /// What the context counts for in the space's size.

@@ -28,18 +28,20 @@ impl Writer<'_> {
     /// Appends the push's value to the list that is the entry's, which otherwise stays as it is; begins one, as the push says,
     /// where there is none.
     pub fn append_context(&mut self, push: Push) -> Result<Entry> {
-        push.check()?;
-        let before = self.entry_before(&push.key)?;
-        let Some(there) = before.clone().filter(|there| !there.is_expired(self.reader.now)) else {
-            return self.push_over(before, Push { value: Json::list_of(&push.value), ..push });
-        };
-        if push.sender.as_ref().is_some_and(|sender| !there.is_open_to(sender)) {
-            return Err(may_not_overwrite(push.sender.as_ref().unwrap_or(&there.key), &there.key));
-        }
-        self.check_sender(&Push { topics: there.topics.clone(), ..push.clone() }, Some(&there))?;
-        let value = there.value.appended(&push.value)?;
-        let writer = push.sender.or(there.writer.clone());
-        self.put_over(before, Entry { value, writer, ..there })
+        let (item, sender) = (push.value.clone(), push.sender.clone());
+        self.alter_context(push, |there| match (there, &sender) {
+            (None, _) => Ok(Json::list_of(&item)),
+            // Who appends is answered the whole list.
+            (Some(there), Some(sender)) if !there.is_open_to(sender) => Err(may_not_overwrite(sender, &there.key)),
+            (Some(there), _) => there.value.appended(&item),
+        })
+    }
+
+    /// Puts the push's value in place of the entry's, which otherwise stays as it is; begins one, as the push says, where there
+    /// is none.
+    pub fn edit_context(&mut self, push: Push) -> Result<Entry> {
+        let value = push.value.clone();
+        self.alter_context(push, |_| Ok(value))
     }
 
     /// Puts an entry as it is, whoever may read it, in place of the one that is there.
@@ -47,6 +49,21 @@ impl Writer<'_> {
         entry.check()?;
         let before = self.entry_before(&entry.key)?;
         self.put_over(before, entry)
+    }
+
+    /// Gives the entry that is there another value; begins one, as the push says, where there is none. A sender is held to what
+    /// it may, as if it had pushed to the entry's topics.
+    fn alter_context(&mut self, push: Push, value: impl FnOnce(Option<&Entry>) -> Result<Json>) -> Result<Entry> {
+        push.check()?;
+        let before = self.entry_before(&push.key)?;
+        let Some(there) = before.clone().filter(|there| !there.is_expired(self.reader.now)) else {
+            return self.push_over(before, Push { value: value(None)?, ..push });
+        };
+        self.check_sender(&Push { topics: there.topics.clone(), ..push.clone() }, Some(&there))?;
+        check_revision(&push, Some(&there))?;
+        let value = value(Some(&there))?;
+        let writer = push.sender.or(there.writer.clone());
+        self.put_over(before, Entry { value, writer, ..there })
     }
 
     /// The entry of a key, also if it has expired. On the same journey comes what else a writer wants to know: what is to be
@@ -79,9 +96,7 @@ impl Writer<'_> {
     fn push_over(&mut self, before: Option<Entry>, push: Push) -> Result<Entry> {
         let there = before.as_ref().filter(|there| !there.is_expired(self.reader.now));
         self.check_sender(&push, there)?;
-        if push.expected_revision.is_some_and(|expected| expected != there.map_or(0, |there| there.revision)) {
-            return Err(Error::new(Code::Conflict, "The entry has been changed meanwhile. Read it again."));
-        }
+        check_revision(&push, there)?;
         let followers = self.followers(&push.topics)?;
         let entry = Entry {
             audience: push.audience(followers),
@@ -242,6 +257,14 @@ impl Writer<'_> {
         }
         Ok((removed, any))
     }
+}
+
+/// Passes a push that says nothing of a revision, or the right one.
+fn check_revision(push: &Push, there: Option<&Entry>) -> Result<()> {
+    if push.expected_revision.is_none_or(|expected| expected == there.map_or(0, |there| there.revision)) {
+        return Ok(());
+    }
+    Err(Error::new(Code::Conflict, "The entry has been changed meanwhile. Read it again."))
 }
 
 /// Whether an agent may write over an entry, or remove it.
