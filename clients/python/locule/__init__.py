@@ -4,7 +4,9 @@
 the calls of mem0, and ``locule.syntha`` is a drop-in for the package of that name.
 """
 
+from ._awaited import AsyncContext
 from .client import AsyncClient, AsyncSpace, Client
+from .context import Changes, Context
 from .errors import (
     AuthenticationError,
     ClosedError,
@@ -20,24 +22,53 @@ from .errors import (
 )
 from .local import LocalSpace, Locule
 from .memory import AsyncMemory, Memory
-from .records import Event, MemoryRecord, Page, Receipt, Results, Usage
+from .records import (
+    Agent,
+    Change,
+    ContextStatistics,
+    DeletedTopic,
+    Entry,
+    EntryChange,
+    Event,
+    Found,
+    KeysChange,
+    MemoryRecord,
+    Page,
+    Receipt,
+    Remembered,
+    RemovedChange,
+    Results,
+    Topic,
+    Usage,
+)
 from .space import Space
 from .syntha import ContextMesh, ToolHandler
 from .syntha.isolation import UserManager
 
 __all__ = [
+    "Agent",
     "AsyncClient",
+    "AsyncContext",
     "AsyncMemory",
     "AsyncSpace",
     "AuthenticationError",
+    "Change",
+    "Changes",
     "Client",
     "ClosedError",
     "ConflictError",
+    "Context",
     "ContextMesh",
+    "ContextStatistics",
+    "DeletedTopic",
+    "Entry",
+    "EntryChange",
     "Event",
     "FaultError",
     "ForkedError",
+    "Found",
     "InvalidError",
+    "KeysChange",
     "LimitError",
     "LocalSpace",
     "Locule",
@@ -48,10 +79,13 @@ __all__ = [
     "NotFoundError",
     "Page",
     "Receipt",
+    "Remembered",
+    "RemovedChange",
     "Results",
     "Space",
     "TemporaryError",
     "ToolHandler",
+    "Topic",
     "Usage",
     "UserManager",
 ]

@@ -5,23 +5,29 @@ Redirects are not followed, so that a credential goes nowhere but to the server 
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
 import select
+import socket
 import ssl
 import threading
+import weakref
 from typing import BinaryIO, List, Optional
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from .errors import InvalidError, LoculeError, from_code
 
-__all__ = ["Http"]
+__all__ = ["Http", "Stream", "path"]
 
 #: How many connections are kept while nobody uses them.
 _IDLE = 32
 
 _CHUNK = 1 << 16
+
+#: How long an answer that goes on may be silent, at least: the server says something every 15 seconds.
+_SILENT_S = 45.0
 
 
 class Http:
@@ -44,6 +50,7 @@ class Http:
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._idle: List[http.client.HTTPConnection] = []
+        self._streams: "weakref.WeakSet[Stream]" = weakref.WeakSet()
 
     def ask(self, method: str, path: str, body: Optional[str] = None, *, repeatable: bool = False) -> str:
         """The answer's body, or the error it tells."""
@@ -68,19 +75,50 @@ class Http:
             while chunk:
                 file.write(chunk)
                 chunk = response.read(_CHUNK)
+        except LoculeError:  # Some of them are OSErrors to Python, and none of these is the network's.
+            raise
         except (OSError, http.client.HTTPException) as error:
             raise _unreachable(error) from error
         finally:
             connection.close()
         return head
 
+    def stream(self, path: str) -> "Stream":
+        """An answer that goes on, on a connection of its own."""
+        if self._closed:
+            raise _closed()
+        if self._process != os.getpid():
+            self._start()
+        connection = self._connect(max(self._timeout_s, _SILENT_S))
+        try:
+            connection.request("GET", self._base + path, None, {**self._headers, "Accept": "text/event-stream"})
+            raw = connection.sock
+            response = connection.getresponse()
+            if response.status != 200:
+                raise _problem(response, response.read().decode())
+        except LoculeError:
+            connection.close()
+            raise
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise _unreachable(error) from error
+        stream = Stream(connection, raw, response)
+        with self._lock:
+            self._streams.add(stream)
+        if self._closed:
+            stream.end()
+        return stream
+
     def close(self) -> None:
         self._closed = True
         if self._process == os.getpid():
             with self._lock:
                 idle, self._idle = self._idle, []
+                streams = list(self._streams)
             for connection in idle:
                 connection.close()
+            for stream in streams:
+                stream.end()
 
     def _send(
         self, method: str, path: str, body: Optional[str], repeatable: bool
@@ -102,7 +140,7 @@ class Http:
     def _take(self) -> "tuple[http.client.HTTPConnection, bool]":
         """A connection, and whether it was kept from before."""
         if self._closed:
-            raise from_code("closed", "This client was closed. Make another.")
+            raise _closed()
         if self._process != os.getpid():
             # A forked child speaks on connections of its own; the parent's lock may be held here for ever.
             self._start()
@@ -110,15 +148,15 @@ class Http:
             with self._lock:
                 connection = self._idle.pop() if self._idle else None
             if connection is None:
-                return self._connect(), False
+                return self._connect(self._timeout_s), False
             if not _is_over(connection):
                 return connection, True
             connection.close()
 
-    def _connect(self) -> http.client.HTTPConnection:
+    def _connect(self, timeout_s: float) -> http.client.HTTPConnection:
         if self._tls is None:
-            return http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)
-        return http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout_s, context=self._tls)
+            return http.client.HTTPConnection(self._host, self._port, timeout=timeout_s)
+        return http.client.HTTPSConnection(self._host, self._port, timeout=timeout_s, context=self._tls)
 
     def _give_back(self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> None:
         if response.will_close or self._process != os.getpid():
@@ -129,6 +167,46 @@ class Http:
                 self._idle.append(connection)
                 return
         connection.close()
+
+
+def path(named: List[str], rest: str, id: str = "") -> str:
+    """Where it is. Whoever is named stands in the path, and the server decides whether that may be."""
+    user = quote(named[0], safe="") if named else "me"
+    return f"/api/{user}{rest}{quote(id, safe='')}"
+
+
+class Stream:
+    """An answer that goes on."""
+
+    def __init__(
+        self,
+        connection: http.client.HTTPConnection,
+        raw: socket.socket,
+        response: http.client.HTTPResponse,
+    ) -> None:
+        self._connection, self._raw, self._response = connection, raw, response
+
+    def read(self) -> bytes:
+        """What comes next, as soon as something does; nothing at its end. If it breaks off that is a ``TemporaryError``."""
+        try:
+            return self._response.read1(_CHUNK)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise _unreachable(error) from error
+
+    def end(self) -> None:
+        """Ends it from another thread: whoever reads it hears of its end."""
+        with contextlib.suppress(OSError):
+            # The connection itself, and not what TLS would still have to say: somebody is reading from that.
+            socket.socket.shutdown(self._raw, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """For whoever reads it, when they are done."""
+        self._response.close()
+        self._connection.close()
+
+
+def _closed() -> LoculeError:
+    return from_code("closed", "This client was closed. Make another.")
 
 
 def _is_over(connection: http.client.HTTPConnection) -> bool:

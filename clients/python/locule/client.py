@@ -6,16 +6,19 @@ import asyncio
 import base64
 import json
 import re
+import time
 from concurrent.futures import Executor, ThreadPoolExecutor
-from functools import partial
 from ssl import SSLContext
 from typing import Any, AsyncIterator, BinaryIO, Callable, List, Mapping, Optional, Sequence, TypeVar, Union, cast
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
+from .context import pause
 from .errors import InvalidError
-from ._http import Http
-from .records import Event, Json, MemoryRecord, Page, Receipt, Results, Usage
-from .space import NewMemory, Space, text_id
+from ._awaited import AsyncContext, awaited
+from ._context_http import RemoteContext
+from ._http import Http, path
+from .records import Event, Json, MemoryRecord, Page, Receipt, Remembered, Results, Usage
+from .space import LOOK_S, NewMemory, Space, text_id
 
 __all__ = ["Client", "AsyncClient", "AsyncSpace"]
 
@@ -71,15 +74,27 @@ class Remote:
         return subject
 
     def confirm(self, named: List[str]) -> None:
-        self._http.ask("GET", _path(named, "/usage"))
+        self._http.ask("GET", path(named, "/usage"))
 
     def add(self, memories: str, named: List[str]) -> str:
         # One is sent as one and several as a list, and either way a list comes back.
         body = f'{{"memories":{memories}}}'
-        return json.dumps(json.loads(self._http.ask("POST", _path(named, "/memories"), body))["memories"])
+        return json.dumps(json.loads(self._http.ask("POST", path(named, "/memories"), body))["memories"])
+
+    def remember(self, conversation: str, named: List[str]) -> str:
+        body = json.dumps({"infer": True, **json.loads(conversation)})
+        answer = json.loads(self._http.ask("POST", path(named, "/memories"), body))
+        return json.dumps({"added": answer["memories"]} if "memories" in answer else {"job": answer["id"]})
+
+    def job(self, id: str, named: List[str]) -> str:
+        told = json.loads(self._http.ask("GET", path(named, "/jobs/", id)))
+        return json.dumps({"job": told["id"], **{name: told[name] for name in ("status", "error", "found")}})
+
+    def context(self) -> RemoteContext:
+        return RemoteContext(self._http)
 
     def search(self, query: str, named: List[str]) -> str:
-        answer = self._http.ask("POST", _path(named, "/memories/search"), query, repeatable=True)
+        answer = self._http.ask("POST", path(named, "/memories/search"), query, repeatable=True)
         return json.dumps(json.loads(answer)["results"])
 
     def list(self, page: str, named: List[str]) -> str:
@@ -87,44 +102,38 @@ class Remote:
         if "filters" in asked:
             asked["filters"] = json.dumps(asked["filters"])
         query = urlencode({name: value for name, value in asked.items() if value is not None})
-        return self._http.ask("GET", f"{_path(named, '/memories')}?{query}")
+        return self._http.ask("GET", f"{path(named, '/memories')}?{query}")
 
     def get(self, id: str, named: List[str]) -> str:
-        return self._http.ask("GET", _path(named, "/memories/", id))
+        return self._http.ask("GET", path(named, "/memories/", id))
 
     def history(self, id: str, named: List[str]) -> str:
-        answer = self._http.ask("GET", f"{_path(named, '/memories/', id)}/history")
+        answer = self._http.ask("GET", f"{path(named, '/memories/', id)}/history")
         return json.dumps(json.loads(answer)["history"])
 
     def update(self, id: str, change: str, named: List[str]) -> str:
-        return self._http.ask("PATCH", _path(named, "/memories/", id), change)
+        return self._http.ask("PATCH", path(named, "/memories/", id), change)
 
     def delete(self, id: str, named: List[str]) -> None:
-        self._http.ask("DELETE", _path(named, "/memories/", id))
+        self._http.ask("DELETE", path(named, "/memories/", id))
 
     def delete_all(self, filters: Optional[str], named: List[str]) -> int:
         query = "" if filters is None else "?" + urlencode({"filters": filters})
-        return cast(int, json.loads(self._http.ask("DELETE", _path(named, "/memories") + query))["deleted"])
+        return cast(int, json.loads(self._http.ask("DELETE", path(named, "/memories") + query))["deleted"])
 
     def promote(self, id: str, named: List[str]) -> str:
-        return self._http.ask("POST", f"{_path(named, '/memories/', id)}/promote")
+        return self._http.ask("POST", f"{path(named, '/memories/', id)}/promote")
 
     def usage(self, named: List[str]) -> str:
-        return self._http.ask("GET", _path(named, "/usage"))
+        return self._http.ask("GET", path(named, "/usage"))
 
     def export(self, file: BinaryIO, named: List[str]) -> int:
-        head = self._http.download(_path(named, "/export"), file)
+        head = self._http.download(path(named, "/export"), file)
         found = re.search(rb'"total_memories":(\d+)', head)
         return int(found.group(1)) if found else 0
 
     def erase(self, named: List[str]) -> str:
-        return self._http.ask("DELETE", _path(named, ""))
-
-
-def _path(named: Sequence[str], rest: str, id: str = "") -> str:
-    """Where it is. Whoever is named stands in the path, and the server decides whether that may be."""
-    user = quote(named[0], safe="") if named else "me"
-    return f"/api/{user}{rest}{quote(id, safe='')}"
+        return self._http.ask("DELETE", path(named, ""))
 
 
 def _subject(token: str) -> Optional[str]:
@@ -149,9 +158,13 @@ class AsyncSpace:
         """Whose space it is."""
         return self._space.user_id
 
+    @property
+    def context(self) -> AsyncContext:
+        """What this user's agents share: see :class:`AsyncContext`."""
+        return AsyncContext(self._space.context, self._executor)
+
     async def _run(self, call: Callable[..., Answer], *arguments: Any, **fields: Any) -> Answer:
-        work = partial(call, *arguments, **fields)
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        return await awaited(self._executor, call, *arguments, **fields)
 
     async def user(self, user_id: str) -> "AsyncSpace":
         """See :meth:`Space.user`."""
@@ -161,6 +174,45 @@ class AsyncSpace:
         """See :meth:`Space.add`."""
         add = cast(Callable[..., Any], self._space.add)
         return await self._run(add, memory, **fields)
+
+    async def remember(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        agent_id: Optional[str] = None,
+        run_id: Optional[str] = None,
+        app_id: Optional[str] = None,
+        metadata: Optional[Mapping[str, Any]] = None,
+        expiration: Optional[str] = None,
+        instructions: Optional[str] = None,
+        procedural: bool = False,
+        wait_s: float = 60.0,
+    ) -> Remembered:
+        """See :meth:`Space.remember`."""
+        told = await self._run(
+            self._space.remember,
+            messages,
+            agent_id=agent_id,
+            run_id=run_id,
+            app_id=app_id,
+            metadata=metadata,
+            expiration=expiration,
+            instructions=instructions,
+            procedural=procedural,
+            wait_s=0.0,
+        )
+        return told if told["job"] is None else await self.remembered(told["job"], wait_s=wait_s)
+
+    async def remembered(self, job: str, *, wait_s: float = 0.0) -> Remembered:
+        """See :meth:`Space.remembered`. No thread waits meanwhile."""
+        end, attempt = time.monotonic() + wait_s, 0
+        while True:
+            told = await self._run(self._space.remembered, job)
+            left = end - time.monotonic()
+            if told["status"] in ("succeeded", "failed") or left <= 0:
+                return told
+            await asyncio.sleep(min(left, pause(attempt, LOOK_S)))
+            attempt += 1
 
     async def search(self, query: Optional[str] = None, **fields: Any) -> Results[MemoryRecord]:
         """See :meth:`Space.search`."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from types import TracebackType
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Type, Union, cast
+from typing import Any, Dict, List, Mapping, Optional, Type, Union
 
 from . import _native
 from .errors import InvalidError
@@ -15,9 +14,6 @@ from .space import Space, text_id
 
 __all__ = ["LocalSpace", "Locule"]
 
-#: How long to wait before looking again whether a model is done: little at first, and never much.
-_LOOK_S, _LOOK_MAX_S = 0.02, 0.25
-
 _POSTGRES = ("postgres://", "postgresql://")
 
 
@@ -25,56 +21,6 @@ class LocalSpace(Space):
     """A space in this process."""
 
     __slots__ = ()
-
-    def remember(
-        self,
-        messages: Sequence[Mapping[str, str]],
-        *,
-        agent_id: Optional[str] = None,
-        run_id: Optional[str] = None,
-        app_id: Optional[str] = None,
-        metadata: Optional[Mapping[str, Any]] = None,
-        expiration: Optional[str] = None,
-        instructions: Optional[str] = None,
-        procedural: bool = False,
-        wait_s: float = 60.0,
-    ) -> Json:
-        """Have the model of ``chat`` find out what of a conversation is worth remembering; without one it is kept word for
-        word. ``messages`` are ``{"role": "user" or "assistant", "content": …}``.
-
-        The conversation is durable before the model is asked, and ``wait_s`` is how long this waits for it. The answer has
-        ``inferred``, ``status`` (``succeeded``, ``pending``, ``running`` or ``failed``), ``job`` (for :meth:`remembered`),
-        ``error``, and in ``found`` what came of it: ``id``, ``memory``, ``existing``.
-        """
-        conversation: Json = {
-            "messages": [dict(message) for message in messages],
-            "agent_id": agent_id,
-            "run_id": run_id,
-            "app_id": app_id,
-            "metadata": dict(metadata or {}),
-            "expiration": expiration,
-            "instructions": {"custom": instructions},
-            "procedural": procedural,
-        }
-        told = json.loads(self._native.remember(encode(conversation), self._named))
-        if "added" in told:
-            found = [{name: memory[name] for name in ("id", "memory", "existing")} for memory in told["added"]]
-            return {"inferred": False, "job": None, "status": "succeeded", "error": None, "found": found}
-        return self.remembered(told["job"], wait_s=wait_s)
-
-    def remembered(self, job: str, *, wait_s: float = 0.0) -> Json:
-        """What has become of a conversation; ``wait_s`` is how long to wait until that is over."""
-        end, pause = time.monotonic() + wait_s, _LOOK_S
-        while True:
-            told: Json = json.loads(self._native.job(text_id("job", job), self._named))
-            if told["status"] in ("succeeded", "failed") or time.monotonic() + pause > end:
-                return {"inferred": True, **told}
-            time.sleep(pause)
-            pause = min(2 * pause, _LOOK_MAX_S)
-
-    @property
-    def _native(self) -> _native.Space:
-        return cast(_native.Space, self._backend)
 
 
 class Locule:
@@ -119,7 +65,7 @@ class Locule:
 
         ``embedding`` makes vectors: ``"local"`` (the built-in model), a number (callers bring vectors of that dimension), or
         an OpenAI-compatible endpoint, ``{"url": …, "model": …, "dimension": …, "key": …}``. ``chat`` is the model that
-        :meth:`LocalSpace.remember` asks, ``{"url": …, "model": …, "key": …}``, likewise OpenAI-compatible. ``jwt_secret`` verifies users'
+        :meth:`Space.remember` asks, ``{"url": …, "model": …, "key": …}``, likewise OpenAI-compatible. ``jwt_secret`` verifies users'
         tokens (HS256); ``tokens`` says more: ``key_set_url``, ``issuer``, ``audiences``. Without either, tokens are those that
         :meth:`mint_token` or ``locule token`` made here. ``durability`` is what an acknowledged write survives: ``full`` a
         power cut, ``normal`` the end of the process. ``context_trail`` has users' audit chains tell which agent did what to

@@ -3,11 +3,32 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, Generic, List, Optional, TypedDict, TypeVar, Union, overload
+from typing import Any, Dict, Generic, List, Literal, Optional, TypedDict, TypeVar, Union, overload
 
-from .errors import InvalidError
+from .errors import InvalidError, LimitError
 
-__all__ = ["MemoryRecord", "Event", "Page", "Usage", "Receipt", "Results", "Json"]
+__all__ = [
+    "Agent",
+    "Change",
+    "ContextStatistics",
+    "DeletedTopic",
+    "Entry",
+    "EntryChange",
+    "Event",
+    "Found",
+    "Json",
+    "KeysChange",
+    "MemoryRecord",
+    "Page",
+    "Receipt",
+    "Remembered",
+    "RemovedChange",
+    "Results",
+    "Topic",
+    "Usage",
+    "decode",
+    "encode",
+]
 
 Json = Dict[str, Any]
 
@@ -65,6 +86,29 @@ class Usage(TypedDict, total=False):
     memory_count: int
 
 
+class Found(TypedDict):
+    """A memory that came of a conversation; ``memory`` is ``None`` if it is there no more, and with ``existing`` it was there
+    before."""
+
+    id: str
+    memory: Optional[str]
+    existing: bool
+
+
+class Remembered(TypedDict):
+    """What has become of a conversation. Unless a model was asked ``inferred`` is false, and it was kept word for word.
+
+    ``status`` is ``succeeded``, ``pending``, ``running`` or ``failed``; ``error`` says why it failed, or why the last attempt
+    did; ``job`` is for :meth:`Space.remembered`; ``found`` is what came of it.
+    """
+
+    inferred: bool
+    status: str
+    job: Optional[str]
+    error: Optional[str]
+    found: List[Found]
+
+
 class Receipt(TypedDict, total=False):
     """What an erasure did."""
 
@@ -75,6 +119,85 @@ class Receipt(TypedDict, total=False):
     residue: int
     tokens_refused_until: str
     note: str
+
+
+class Entry(TypedDict):
+    """What stands under one key of the context. ``audience`` names the agents that may read it, and is ``None`` for all of them;
+    ``writer`` is the agent that wrote it, ``ttl_s`` after how many seconds it is gone, and ``revision`` rises with every
+    change."""
+
+    key: str
+    value: Any
+    audience: Optional[List[str]]
+    topics: List[str]
+    writer: Optional[str]
+    metadata: Optional[Json]
+    ttl_s: Optional[float]
+    created_at: str
+    revision: int
+
+
+class Agent(TypedDict):
+    """An agent: the ``topics`` that it follows, and those that it ``posts`` to, which is any if there are none or ``None``."""
+
+    name: str
+    topics: List[str]
+    posts: Optional[List[str]]
+
+
+class Topic(TypedDict):
+    """A topic: the agents that follow it, and how many entries it has."""
+
+    name: str
+    subscribers: List[str]
+    entries: int
+
+
+class DeletedTopic(TypedDict):
+    """How many agents had followed a topic, and how many entries went with it."""
+
+    subscribers: int
+    entries: int
+
+
+class ContextStatistics(TypedDict):
+    """Figures over the context."""
+
+    total_items: int
+    active_items: int
+    expired_items: int
+    global_items: int
+    private_items: int
+    total_topics: int
+    agents_with_topics: int
+
+
+class KeysChange(TypedDict):
+    """What changes begin with: all the ``keys`` there are."""
+
+    event: Literal["keys"]
+    after: int
+    keys: List[str]
+
+
+class EntryChange(TypedDict):
+    """An ``entry`` was written."""
+
+    event: Literal["entry"]
+    after: int
+    entry: Entry
+
+
+class RemovedChange(TypedDict):
+    """The entry of a ``key`` is gone."""
+
+    event: Literal["removed"]
+    after: int
+    key: str
+
+
+#: A piece of news, told apart by its ``event``. ``changes(after=change["after"])`` goes on behind it, in whatever process.
+Change = Union[KeysChange, EntryChange, RemovedChange]
 
 
 class Results(List[Item], Generic[Item]):
@@ -103,6 +226,18 @@ class Results(List[Item], Generic[Item]):
 
     def keys(self) -> List[str]:
         return ["results"]
+
+
+def decode(text: str) -> Any:
+    """What JSON says."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise LimitError(
+            f"The answer has a value that this Python does not read: {error}. For whole numbers of very many digits raise "
+            "sys.set_int_max_str_digits.",
+            code="too_large",
+        ) from error
 
 
 def encode(value: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 from typing import (
     Any,
     BinaryIO,
@@ -20,8 +21,9 @@ from typing import (
     overload,
 )
 
+from .context import Context, ContextBackend, pause
 from .errors import InvalidError
-from .records import Event, Json, MemoryRecord, Page, Receipt, Results, Usage, encode
+from .records import Event, Found, Json, MemoryRecord, Page, Receipt, Remembered, Results, Usage, encode
 
 __all__ = ["Space", "NewMemory"]
 
@@ -31,6 +33,9 @@ NewMemory = Union[str, Mapping[str, Any]]
 
 #: How many memories one page brings when everything is asked for.
 _PAGE = 1000
+
+#: How long to wait at first before looking again whether a model is done.
+LOOK_S = 0.02
 
 
 Own = TypeVar("Own", bound="Space")
@@ -53,6 +58,9 @@ class Backend(Protocol):
     def usage(self, named: List[str]) -> str: ...
     def export(self, file: BinaryIO, named: List[str]) -> int: ...
     def erase(self, named: List[str]) -> str: ...
+    def remember(self, conversation: str, named: List[str]) -> str: ...
+    def job(self, id: str, named: List[str]) -> str: ...
+    def context(self) -> ContextBackend: ...
 
 
 class Space:
@@ -71,6 +79,11 @@ class Space:
     def user_id(self) -> str:
         """Whose space it is."""
         return self._backend.user_id()
+
+    @property
+    def context(self) -> Context:
+        """What this user's agents share: see :class:`Context`."""
+        return Context(self._backend.context(), self._named)
 
     def user(self: Own, user_id: str) -> Own:
         """This space again, for code that names its user each time. Anybody but its owner is a ``PermissionError``."""
@@ -119,6 +132,59 @@ class Space:
         given = cast(List[NewMemory], [memory] if one else list(cast(Sequence[NewMemory], memory)))
         added = json.loads(self._backend.add(encode([_new(each, fields) for each in given]), self._named))
         return added[0] if one else Results(added)
+
+    def remember(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        agent_id: Optional[str] = None,
+        run_id: Optional[str] = None,
+        app_id: Optional[str] = None,
+        metadata: Optional[Mapping[str, Any]] = None,
+        expiration: Optional[str] = None,
+        instructions: Optional[str] = None,
+        procedural: bool = False,
+        wait_s: float = 60.0,
+    ) -> Remembered:
+        """Have a model (``chat`` of :class:`Locule`, ``[chat]`` of a server) find out what of a conversation is worth
+        remembering; without one it is kept word for word. ``messages`` are ``{"role": "user" or "assistant", "content": …}``.
+
+        >>> told = alice.remember([{"role": "user", "content": "I moved to Rome"}])
+        >>> [each["memory"] for each in told["found"]]
+        ['Lives in Rome']
+
+        The conversation is durable before the model is asked, and ``wait_s`` is how long this waits for it: if it is not done by
+        then, :meth:`remembered` tells later. ``instructions`` say what to remember and what not. With ``procedural`` the messages
+        are the record of an agent's work (``agent_id``), of which one memory is made: how to go on with it.
+        """
+        conversation = _conversation(
+            messages,
+            agent_id=agent_id,
+            run_id=run_id,
+            app_id=app_id,
+            metadata=metadata,
+            expiration=expiration,
+            custom_instructions=instructions,
+            procedural=procedural,
+        )
+        told = json.loads(self._backend.remember(conversation, self._named))
+        if "added" not in told:
+            return self.remembered(told["job"], wait_s=wait_s)
+        found = [cast(Found, {name: memory[name] for name in ("id", "memory", "existing")}) for memory in told["added"]]
+        return {"inferred": False, "status": "succeeded", "job": None, "error": None, "found": found}
+
+    def remembered(self, job: str, *, wait_s: float = 0.0) -> Remembered:
+        """What has become of a conversation; ``wait_s`` is how long to wait until that is over. A job that is not of this space
+        is a :class:`NotFoundError`, and so is one that was done a week ago."""
+        end, attempt = time.monotonic() + wait_s, 0
+        while True:
+            said = json.loads(self._backend.job(text_id("job", job), self._named))
+            told = cast(Remembered, {"inferred": True, **{name: said[name] for name in ("status", "job", "error", "found")}})
+            left = end - time.monotonic()
+            if told["status"] in ("succeeded", "failed") or left <= 0:
+                return told
+            time.sleep(min(left, pause(attempt, LOOK_S)))
+            attempt += 1
 
     def search(
         self,
@@ -231,6 +297,15 @@ def text_id(name: str, value: object) -> str:
     if not isinstance(value, str) or not value:
         raise InvalidError(f"`{name}` is a text with something in it, not {value!r}.", code="invalid")
     return value
+
+
+def _conversation(
+    messages: Sequence[Mapping[str, str]], *, metadata: Optional[Mapping[str, Any]], **fields: Any
+) -> str:
+    if isinstance(messages, (str, Mapping)) or not all(isinstance(message, Mapping) for message in messages):
+        raise InvalidError('`messages` is a list of {"role": "user", "content": "…"}.', code="invalid")
+    conversation = {**fields, "messages": [dict(message) for message in messages], "metadata": dict(metadata or {})}
+    return encode({name: value for name, value in conversation.items() if value is not None})
 
 
 def _new(memory: NewMemory, fields: Dict[str, Any]) -> Json:

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterator
 
@@ -51,17 +52,24 @@ def bare(tmp_path: Path) -> Iterator[Locule]:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dict[str, Any]]:
     """A running server: its ``url``, tokens of ``alice`` and ``bob``, and a ``service_key``."""
-    home = tmp_path_factory.mktemp("server")
+    with running(tmp_path_factory.mktemp("server")) as said:
+        yield said
+
+
+@contextmanager
+def running(home: Path, **environment: str) -> Iterator[Dict[str, Any]]:
+    """A server of one's own, with these settings."""
     child = subprocess.Popen(
         [program(), "serve", "--dev", "--json", "--data", str(home / "data"), "--listen", "127.0.0.1:0", "--operator-listen", "off"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         cwd=home,
+        env={**os.environ, **environment},
     )
     try:
         assert child.stdout is not None
         said = json.loads(child.stdout.readline())
-        yield {"url": f"http://{said['listen']}", **said["dev"]}
+        yield {"url": f"http://{said['listen']}", "process": child, **said["dev"]}
     finally:
         child.terminate()
         child.communicate()

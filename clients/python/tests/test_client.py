@@ -59,6 +59,8 @@ def test_a_token_is_bound_and_a_key_names_its_user(alice: Client, server: Dict[s
             alice.get("../../usage")
         with pytest.raises(PermissionError):
             bob.search("tea", filters={"user_id": "alice"})
+        with pytest.raises(PermissionError):
+            locule.Space(bob._backend, ["alice"]).export(io.BytesIO())
         for call in (service.get_all, lambda: service.user_id):
             with pytest.raises(locule.InvalidError):
                 call()  # type: ignore[operator]

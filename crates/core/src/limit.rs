@@ -62,7 +62,7 @@ bounds! {
     FILTER_NODES = "filter", 128, "conditions", "Each is evaluated against each memory.";
     FILTER_DEPTH = "filter nesting", 16, "levels", "Each level is one level of the statement.";
     FILTER_VALUES = "values of one `in`", 1000, "values", "Each is bound to the statement.";
-    IMPORT_LINE_BYTES = "line of an import", 16 * 1024 * 1024, "bytes", "The longest value of the context, or memory with metadata and vector, and room.";
+    IMPORT_LINE_BYTES = "line of an import", 16 * 1024 * 1024, "bytes", "The longest entry of the context, or memory with metadata and vector, and room.";
     JOBS = "jobs of one space that are to be done", 1000, "jobs", "What waits is done one after the other.";
     JOB_BYTES = "what a job is given", 1024 * 1024, "bytes", "A long conversation; no model reads more at once.";
     JOB_ERROR_BYTES = "error of a job", 1000, "bytes", "A sentence, and not what a model or an endpoint answered.";
@@ -78,7 +78,9 @@ bounds! {
     CONTEXT_DEPTH = "JSON nesting of a value", 512, "levels", "Readers of JSON recurse once per level, and most bear twice as many.";
     CONTEXT_NAME_BYTES = "agent or topic", 64 * 1024, "bytes", "Kept with each entry that it may read or that was pushed to it.";
     CONTEXT_NAMES = "names in one list", 1000, "names", "Each is compared with each of another list.";
-    CONTEXT_ANSWER_BYTES = "values of one answer", 64 * 1024 * 1024, "bytes", "One answer is built in memory: ask for fewer keys.";
+    CONTEXT_NAMES_BYTES = "names in one list", 1024 * 1024, "bytes", "Read with each look at the entry or the agent that they are of.";
+    CONTEXT_ENTRY_BYTES = "entry", 15 * 1024 * 1024, "bytes", "With its key, its names and its metadata it is one line of an export.";
+    CONTEXT_ANSWER_BYTES = "context in one answer", 64 * 1024 * 1024, "bytes", "One answer is built in memory: ask for fewer keys.";
     CONTEXT_WATCHERS = "streams of changes of one user", 16, "streams", "Each holds a connection and looks again every second.";
     FACTS = "facts of one conversation", 100, "facts", "More is a model gone astray.";
     FACT_BYTES = "fact", 4 * 1024, "bytes", "A sentence, or a few.";

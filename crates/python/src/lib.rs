@@ -5,6 +5,7 @@
 //! lets go of the interpreter's lock first.
 #![forbid(unsafe_code)]
 
+mod context;
 mod failure;
 mod installation;
 mod mesh;
@@ -18,6 +19,8 @@ use pyo3::prelude::*;
 /// The module.
 #[pymodule]
 mod _native {
+    #[pymodule_export]
+    use crate::context::{Context, Follower};
     #[pymodule_export]
     use crate::installation::Installation;
     #[pymodule_export]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use locule::audit::Actor;
-use locule::infer::Conversation;
+use locule::context::tools::Rights;
 use locule::{Act, Engine, Filter, JobId, Principal, Read, Remembered, Request, Scope, Target, Write, deadline};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::owner::Owner;
-use crate::wire::{self, ChangeIn, JobOut, MemoryIn, MemoryOut, PageIn, PageOut, SearchIn};
+use crate::wire::{self, ChangeIn, ConversationIn, JobOut, MemoryIn, MemoryOut, PageIn, PageOut, SearchIn};
 
 /// How long one call may wait for a database or for its turn.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -101,6 +101,22 @@ impl Space {
         })
     }
 
+    /// Looks into the space, and changes it if that turns out to be asked for.
+    pub(crate) fn call<T: Send>(
+        &self,
+        py: Python<'_>,
+        named: Vec<String>,
+        work: impl FnOnce(&Engine, &Rights) -> locule::Result<T> + Send,
+    ) -> PyResult<T> {
+        self.detached(py, |engine| {
+            let request = Request { also_named: named, ..Request::default() };
+            let principal = self.principal(engine)?;
+            let read = || engine.gate().read(&principal, self.target(), Act::ReadMemories, &request);
+            let write = || engine.gate().write(&principal, self.target(), Act::WriteMemories, &request);
+            Ok(work(engine, &Rights { read: &read, write: &write })?)
+        })
+    }
+
     /// What a call says, read before anything is looked up.
     pub(crate) fn read<T>(py: Python<'_>, read: impl FnOnce() -> locule::Result<T>) -> PyResult<T> {
         read().map_err(|error| Failure::from(error).raise(py))
@@ -138,7 +154,7 @@ impl Space {
 
     /// Remembers a conversation: at once and word for word, or behind the answer, by a model.
     fn remember(&self, py: Python<'_>, conversation: &str, named: Vec<String>) -> PyResult<String> {
-        let conversation = Self::read(py, || wire::read::<Conversation>(conversation))?;
+        let conversation = Self::read(py, || wire::read::<ConversationIn>(conversation)?.read())?;
         self.change(py, named, |engine, scope| match engine.remember(scope, conversation)? {
             Remembered::Now(added) => wire::write(&added.into_iter().map(MemoryOut::from).collect::<Vec<_>>())
                 .map(|added| format!(r#"{{"added":{added}}}"#)),

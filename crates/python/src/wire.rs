@@ -1,5 +1,6 @@
 //! What memories look like between Python and here: the same words as on the wire of the native REST face.
 
+use locule::infer::{Conversation, Instructions, Turn};
 use locule::job::{Job, JobStatus};
 use locule::memory::{Metadata, ScoreParts};
 use locule::{
@@ -197,6 +198,47 @@ impl From<Page> for PageOut {
     fn from(page: Page) -> Self {
         let memories = page.memories.into_iter().map(MemoryOut::from).collect();
         PageOut { memories, total: page.total, next_cursor: page.next }
+    }
+}
+
+/// A conversation in which a model is to find something.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConversationIn {
+    messages: Vec<MessageIn>,
+    custom_instructions: Option<String>,
+    #[serde(default)]
+    procedural: bool,
+    agent_id: Option<String>,
+    run_id: Option<String>,
+    app_id: Option<String>,
+    metadata: Option<Metadata>,
+    expiration: Option<String>,
+}
+
+/// Something that was said.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MessageIn {
+    role: String,
+    content: String,
+    name: Option<String>,
+}
+
+impl ConversationIn {
+    pub fn read(self) -> Result<Conversation> {
+        let said = |MessageIn { role, content, name }: MessageIn| Turn { role, name, content };
+        Ok(Conversation {
+            messages: self.messages.into_iter().map(said).collect(),
+            agent_id: self.agent_id,
+            app_id: self.app_id,
+            run_id: self.run_id,
+            metadata: self.metadata.unwrap_or_default(),
+            expiration: self.expiration.as_deref().map(filter::moment).transpose()?,
+            instructions: Instructions { custom: self.custom_instructions, ..Instructions::default() },
+            procedural: self.procedural,
+            ..Conversation::default()
+        })
     }
 }
 

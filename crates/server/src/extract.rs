@@ -20,8 +20,7 @@ use locule::{
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
-use crate::app::App;
-use crate::layer::RequestId;
+use crate::app::{App, RequestId};
 use crate::pool::{Kind, Share};
 use crate::problem::Refusal;
 

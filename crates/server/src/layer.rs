@@ -10,14 +10,10 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tower_http::cors::CorsLayer;
 
-use crate::app::App;
+use crate::app::{App, RequestId};
 use crate::{mem0, problem};
 
-/// What finds a request in the log.
-#[derive(Clone, Debug)]
-pub struct RequestId(pub Arc<str>);
-
-/// The header that carries it, both ways.
+/// The header that carries a request's id, both ways.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const REQUEST_ID_BYTES: usize = 64;

@@ -13,6 +13,8 @@ mod openapi;
 mod operator;
 mod pool;
 mod problem;
+mod routes;
+mod serve;
 mod streams;
 
 use std::process::ExitCode;

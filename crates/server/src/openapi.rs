@@ -1,6 +1,6 @@
 //! The description of the API, generated from the handlers, and the routes that need no credential.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
@@ -11,7 +11,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::app::{self, App};
+use crate::app::App;
 use crate::pool::{Kind, Share};
 use crate::problem::Refusal;
 
@@ -38,16 +38,6 @@ pub fn head() -> utoipa::openapi::OpenApi {
     ]);
     head
 }
-
-/// OpenAPI 3.1, as JSON: the routes for users and services, and those for operators.
-pub fn document() -> String {
-    let (_, mut document) = app::public().split_for_parts();
-    let (_, operators) = app::operators().split_for_parts();
-    document.merge(operators);
-    document.to_pretty_json().unwrap_or_default()
-}
-
-static DOCUMENT: LazyLock<String> = LazyLock::new(document);
 
 /// The routes that need no credential.
 pub fn routes() -> OpenApiRouter<Arc<App>> {
@@ -77,9 +67,9 @@ async fn readyz(State(app): State<Arc<App>>) -> Result<&'static str, Refusal> {
 
 /// This document.
 #[utoipa::path(get, path = "/openapi.json", tag = "health", security(()), responses((status = 200, body = Object)))]
-async fn openapi() -> Response {
-    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=60")], DOCUMENT.as_str())
-        .into_response()
+async fn openapi(State(app): State<Arc<App>>) -> Response {
+    let head = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=60")];
+    (head, app.document.clone()).into_response()
 }
 
 async fn front() -> Response {

@@ -110,10 +110,10 @@ impl dyn Tx + '_ {
 /// On the way out.
 impl dyn Row + '_ {
     /// A text.
-    pub fn text_of(&self, column: usize, place: Place) -> Result<String> {
+    pub fn text_of(&self, column: usize, place: Place) -> Result<Cow<'_, str>> {
         match self.seal() {
-            Some(seal) => seal.open_text(place, self.text(column)?),
-            None => self.text(column).map(str::to_owned),
+            Some(seal) => seal.open_text(place, self.text(column)?).map(Cow::Owned),
+            None => self.text(column).map(Cow::Borrowed),
         }
     }
 

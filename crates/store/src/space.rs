@@ -1,5 +1,6 @@
 //! Opening a space: from a scope to transactions that see that space and nothing else.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +10,7 @@ use jiff::Timestamp;
 use locule_core::audit::{Actor, Outcome};
 use locule_core::clock::Sources;
 use locule_core::directory::State as Standing;
-use locule_core::id::SpaceId;
+use locule_core::id::{SpaceId, Tick};
 use locule_core::{Chamber, Code, Erasure, Error, Operator, Place, Read, Result, Right, Scope, Write};
 
 use crate::bell::Bell;
@@ -18,6 +19,7 @@ use crate::layout::{Destroyed, Layout};
 use crate::places::Places;
 use crate::postgres::pgvector;
 use crate::state::{self, State};
+use crate::trail;
 use crate::tx::Tx;
 use crate::warm::{Delta, Warm};
 use crate::watch::{Wake, Watch, Watchers};
@@ -316,7 +318,7 @@ impl Space<'_, Write> {
             (None, None) => return Err(Error::internal("a scope to write without a space")),
         };
         let tx = self.begin(&chamber, |layout| layout.write(chamber.id))?;
-        let state = state::read(&*tx)?;
+        let (state, trail) = (state::read(&*tx)?, Cell::new(trail::end(&*tx)?));
         let reader = Reader { tx, space: Some(chamber.id), spaces, writes: true, now: spaces.sources.now() };
         let delta = Delta::default();
         Ok(Writer {
@@ -324,8 +326,10 @@ impl Space<'_, Write> {
             chamber,
             scope: &self.scope,
             state,
+            trail,
             delta,
             last_number: None,
+            entry_tick: None,
             rings: false,
             context_changed: false,
         })
@@ -360,12 +364,12 @@ impl Reader<'_> {
 
     /// Checks the space's audit chain. Says how many entries there are, or at which one it breaks.
     pub fn verify_audit(&self) -> Result<Result<u64, i64>> {
-        crate::trail::verify(&*self.tx)
+        trail::verify(&*self.tx)
     }
 
     /// Shows every entry of the audit chain, oldest first.
     pub fn audit(&self, each: &mut dyn FnMut(locule_core::audit::Entry) -> Result<()>) -> Result<()> {
-        crate::trail::read(&*self.tx, each)
+        trail::read(&*self.tx, each)
     }
 }
 
@@ -375,9 +379,13 @@ pub struct Writer<'a> {
     pub(crate) chamber: Chamber,
     pub(crate) scope: &'a Scope<Write>,
     pub(crate) state: State,
+    /// Where the audit chain ends.
+    trail: Cell<trail::End>,
     pub(crate) delta: Delta,
     /// The highest number given to a memory, once one was given here.
     pub(crate) last_number: Option<i64>,
+    /// The tick of the latest entry of context, once one was written here.
+    pub(crate) entry_tick: Option<Tick>,
     /// Whether there is something to do once this is committed.
     pub(crate) rings: bool,
     /// Whether the context is changed.
@@ -420,7 +428,9 @@ impl Writer<'_> {
     }
 
     pub(crate) fn note_outcome(&self, act: &str, object: Option<String>, outcome: Outcome) -> Result<()> {
-        crate::trail::append(&*self.reader.tx, self.scope.origin(), act, object, outcome, self.reader.now)
+        let (tx, origin) = (&*self.reader.tx, self.scope.origin());
+        self.trail.set(trail::append(tx, self.trail.get(), origin, act, object, outcome, self.reader.now)?);
+        Ok(())
     }
 }
 

@@ -16,10 +16,9 @@ const AHEAD: SignedDuration = SignedDuration::from_hours(365 * 24);
 /// looks like: the next id does not follow them into the year 10000.
 pub fn next(tx: &dyn Tx, now: Timestamp, latest: &[&str]) -> Result<Tick> {
     let at = Tick::of(now);
-    let bound = MemoryId::least(Tick::of(now.checked_add(AHEAD).unwrap_or(Timestamp::MAX)));
     let mut next = at;
     for sql in latest {
-        let mut below = bound;
+        let mut below = bound(now);
         while let Some(id) = tx.first(sql, &[Value::Id(below.as_bytes())], |row| row.memory_id(0))? {
             if id.tells_time() {
                 next = next.max(id.tick().next());
@@ -31,4 +30,9 @@ pub fn next(tx: &dyn Tx, now: Timestamp, latest: &[&str]) -> Result<Tick> {
         }
     }
     Ok(next)
+}
+
+/// Below which an id is believed to have been given by now.
+pub fn bound(now: Timestamp) -> MemoryId {
+    MemoryId::least(Tick::of(now.checked_add(AHEAD).unwrap_or(Timestamp::MAX)))
 }

@@ -12,19 +12,29 @@ pub const OBJECT: &str = "space_audit.object";
 
 const COLUMNS: &str = "sequence, time, actor_kind, actor, on_behalf_of, act, object, outcome, request_id, link";
 
-/// Appends an entry for an act that is done, or stays refused, if the transaction commits.
+/// Where a chain ends so far: the number of its last entry, and the hash that the next one follows.
+#[derive(Clone, Copy, Debug)]
+pub struct End(i64, Link);
+
+/// The statement that reads it.
+pub const END: &str = "SELECT sequence, link FROM space_audit ORDER BY sequence DESC LIMIT 1";
+
+/// Where the chain ends.
+pub fn end(tx: &dyn Tx) -> Result<End> {
+    let end = tx.first(END, &[], |row| Ok(End(row.integer(0)?, link(row, 1)?)))?;
+    Ok(end.unwrap_or(End(0, BEGINNING)))
+}
+
+/// Appends an entry for an act that is done, or stays refused, if the transaction commits. Says where the chain ends then.
 pub fn append(
     tx: &dyn Tx,
+    End(sequence, previous): End,
     origin: &Origin,
     act: &str,
     object: Option<String>,
     outcome: Outcome,
     now: Timestamp,
-) -> Result<()> {
-    let last = tx.first("SELECT sequence, link FROM space_audit ORDER BY sequence DESC LIMIT 1", &[], |row| {
-        Ok((row.integer(0)?, link(row, 1)?))
-    })?;
-    let (sequence, previous) = last.unwrap_or((0, BEGINNING));
+) -> Result<End> {
     let entry = Entry {
         sequence: sequence + 1,
         time: now,
@@ -42,6 +52,7 @@ pub fn append(
         true => tx.json(Place(OBJECT, &told_by), object),
         false => object.into(),
     });
+    let link = entry.link(&previous);
     tx.run(
         "INSERT INTO space_audit (sequence, time, actor_kind, actor, on_behalf_of, act, object, outcome, request_id, link)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
@@ -55,10 +66,10 @@ pub fn append(
             Value::text(object.as_deref()),
             Value::Text(&entry.outcome),
             Value::Text(&entry.request_id),
-            Value::Blob(&entry.link(&previous)),
+            Value::Blob(&link),
         ],
     )?;
-    Ok(())
+    Ok(End(entry.sequence, link))
 }
 
 /// Shows every entry, oldest first.

@@ -5,12 +5,14 @@
 //! reaches is settled when it is pushed.
 
 mod deed;
+mod follow;
 mod text;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use self::deed::Deed;
+pub use self::follow::{Follower, News, Told};
 pub use self::text::{Json, Name};
 use crate::{Code, Error, Result, limit};
 
@@ -58,10 +60,19 @@ impl Entry {
         self.audience.as_ref().is_none_or(|audience| audience.contains(agent))
     }
 
-    /// Passes what fits the bounds of [`limit`].
+    /// How many bytes it takes, as the texts that it consists of.
+    pub fn size_bytes(&self) -> usize {
+        let lists = [self.audience.as_deref(), Some(&self.topics), self.writer.as_ref().map(std::slice::from_ref)];
+        let names = lists.into_iter().flatten().flatten().chain([&self.key]);
+        let metadata = self.metadata.as_ref().map_or(0, |metadata| metadata.text().len());
+        names.map(written_bytes).sum::<usize>() + self.value.text().len() + metadata
+    }
+
+    /// Passes what fits the bounds of [`limit`]. An audience may have any number of agents: as many as followed a topic.
     pub fn check(&self) -> Result<()> {
         check_key(&self.key)?;
-        self.audience.iter().try_for_each(|audience| check_names(audience))?;
+        self.audience.iter().flatten().try_for_each(check_name)?;
+        limit::CONTEXT_ENTRY_BYTES.check(self.size_bytes())?;
         check_names(&self.topics)?;
         check_names(self.writer.as_slice())?;
         check_metadata(self.metadata.as_ref())?;
@@ -122,14 +133,13 @@ impl Push {
         check_ttl(self.ttl_s)
     }
 
-    /// Whom it is for, with the agents that there are.
-    pub fn audience(&self, agents: &[Agent]) -> Option<Vec<Name>> {
+    /// Whom it is for, with those who follow any of its topics.
+    pub fn audience(&self, followers: Vec<Name>) -> Option<Vec<Name>> {
         if self.agents.is_empty() && self.topics.is_empty() {
             return None;
         }
-        let followers = agents.iter().filter(|agent| agent.topics.iter().any(|topic| self.topics.contains(topic)));
         let own = self.sender.iter().filter(|_| self.include_sender);
-        Some(distinct(self.agents.iter().chain(followers.map(|agent| &agent.name)).chain(own).cloned()))
+        Some(distinct(self.agents.iter().cloned().chain(followers).chain(own.cloned())))
     }
 }
 
@@ -147,6 +157,11 @@ pub struct Agent {
 }
 
 impl Agent {
+    /// One of which nothing is known yet.
+    pub fn nobody(name: &Name) -> Self {
+        Agent { name: name.clone(), topics: Vec::new(), posts: None }
+    }
+
     /// Whether it may post to a topic.
     pub fn may_post_to(&self, topic: &Name) -> bool {
         self.posts.as_ref().is_none_or(|posts| posts.is_empty() || posts.contains(topic))
@@ -199,7 +214,7 @@ pub struct EntryQuery {
     pub expired: bool,
     /// Only those written with a later revision than this.
     pub after: Option<u64>,
-    /// No more bytes of values than this; what is more is refused, so that one answer does not fill the memory.
+    /// No more bytes than this; what is more is refused, so that one answer does not fill the memory.
     pub bytes_max: Option<usize>,
 }
 
@@ -247,6 +262,8 @@ pub struct Changes {
     pub entries: Vec<Entry>,
     /// The keys of all entries there are: what is not among them is gone.
     pub keys: Vec<Name>,
+    /// Whether more has changed after this revision: it was too much for one answer.
+    pub more: bool,
 }
 
 /// The same names in the same order, each once.
@@ -258,7 +275,17 @@ pub fn distinct(names: impl IntoIterator<Item = Name>) -> Vec<Name> {
 /// Passes names that fit the bounds of [`limit`].
 pub fn check_names(names: &[Name]) -> Result<()> {
     limit::CONTEXT_NAMES.check(names.len())?;
-    names.iter().try_for_each(|name| limit::CONTEXT_NAME_BYTES.check(name.size_bytes()))
+    names.iter().try_for_each(check_name)?;
+    limit::CONTEXT_NAMES_BYTES.check(names.iter().map(written_bytes).sum())
+}
+
+fn check_name(name: &Name) -> Result<()> {
+    limit::CONTEXT_NAME_BYTES.check(name.size_bytes())
+}
+
+/// What a name takes in a list: with its quotes and a comma.
+fn written_bytes(name: &Name) -> usize {
+    name.size_bytes() + 3
 }
 
 fn check_key(key: &Name) -> Result<()> {

@@ -34,7 +34,8 @@ pub mod tools;
 use locule_core::audit::Outcome;
 use locule_core::context::check_names;
 pub use locule_core::context::{
-    Agent, Changes, Deed, DeletedTopic, Entry, EntryQuery, Json, Listed, Name, Push, Statistics, Topic, distinct,
+    Agent, Changes, Deed, DeletedTopic, Entry, EntryQuery, Follower, Json, Listed, Name, News, Push, Statistics, Told,
+    Topic, distinct,
 };
 use locule_core::{Code, Error, Read, Result, Scope, Write};
 use locule_store::Writer;
@@ -60,6 +61,14 @@ impl Engine {
         push.check()?;
         let deed = self.deed(|| Deed::to_keys(push.sender.as_ref(), [push.key.clone()]));
         self.change_context(scope, "push_context", deed, |writer| writer.append_context(push))
+    }
+
+    /// Puts the push's value in place of the entry's, which keeps its audience, its topics and its time to live; begins one, as the
+    /// push says, where there is none. With [`Push::expected_revision`] it is written on what was read, or not at all.
+    pub fn edit_context(&self, scope: Scope<Write>, push: Push) -> Result<Entry> {
+        push.check()?;
+        let deed = self.deed(|| Deed::to_keys(push.sender.as_ref(), [push.key.clone()]));
+        self.change_context(scope, "push_context", deed, |writer| writer.edit_context(push))
     }
 
     /// Puts an entry as it is: audience, moment and all.
@@ -146,15 +155,14 @@ impl Engine {
     }
 
     /// Has an agent no longer follow these topics. What was routed to it stays readable. Says which of them it had followed, and
-    /// which it still follows.
-    pub fn unsubscribe(&self, scope: Scope<Write>, agent: &Name, topics: &[Name]) -> Result<(Vec<Name>, Vec<Name>)> {
+    /// what the agent is now.
+    pub fn unsubscribe(&self, scope: Scope<Write>, agent: &Name, topics: &[Name]) -> Result<(Vec<Name>, Agent)> {
         check_names(topics)?;
         let deed = self.deed(|| Deed::to_topics(Some(agent), topics));
         self.change_context(scope, "unsubscribe_context", deed, |writer| {
             let before = writer.context_agent(agent)?.map(|agent| agent.topics).unwrap_or_default();
-            let (left, stays) = before.into_iter().partition(|topic| topics.contains(topic));
-            writer.unsubscribe(agent, topics)?;
-            Ok((left, stays))
+            let left = before.into_iter().filter(|topic| topics.contains(topic)).collect();
+            Ok((left, writer.unsubscribe(agent, topics)?))
         })
     }
 

@@ -1,10 +1,11 @@
 //! Seven tools with which models share context: their schemas, and what each does when it is called. A call answers a JSON
 //! object whatever a model says; only a fault of ours is an error.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use locule_core::context::{EntryQuery, Json, Listed, Name, Push, Topic};
-use locule_core::{Code, Error, Read, Result, Scope, Write};
+use locule_core::{Code, Error, Read, Result, Scope, Write, limit};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -151,7 +152,7 @@ impl Engine {
 
     fn tool_get(&self, rights: &Rights, call: &Call) -> Result<Json> {
         let keys = arguments::<Get>(call)?.keys.filter(|keys| !keys.is_empty());
-        let query = EntryQuery { agent: Some(call.agent.clone()), keys: keys.clone(), ..EntryQuery::default() };
+        let query = EntryQuery { keys: keys.clone(), ..readable(call) };
         let entries = self.context_entries((rights.read)()?, &query)?;
         let found: Vec<Name> = entries.iter().map(|entry| entry.key.clone()).collect();
         let context: Vec<_> =
@@ -207,13 +208,26 @@ impl Engine {
 
     fn tool_list(&self, rights: &Rights, call: &Call) -> Result<Json> {
         let Nothing {} = arguments(call)?;
-        let query = EntryQuery { agent: Some(call.agent.clone()), ..EntryQuery::default() };
-        let listed = self.list_context((rights.read)()?, &query)?;
+        let listed = self.list_context((rights.read)()?, &readable(call))?;
         let followed = self.followed(rights, call)?;
-        let of_topic = |topic: &Name| keys(listed.iter().filter(|listed| listed.topics.contains(topic)));
+        let mut of_topic: HashMap<&Name, Vec<Name>> = followed.iter().map(|topic| (topic, Vec::new())).collect();
+        let (mut others, mut bytes) = (Vec::new(), 0);
+        for listed in &listed {
+            let mut in_any = false;
+            for topic in &listed.topics {
+                let Some(keys) = of_topic.get_mut(topic) else { continue };
+                // A key stands with each of its topics, however long it is.
+                bytes += listed.key.size_bytes();
+                limit::CONTEXT_ANSWER_BYTES.check(bytes)?;
+                keys.push(listed.key.clone());
+                in_any = true;
+            }
+            if !in_any {
+                others.push(listed.key.clone());
+            }
+        }
         let mut by_topic: Vec<_> =
-            followed.iter().map(|topic| format!("{}:{}", topic.json(), list(&of_topic(topic)))).collect();
-        let others = keys(listed.iter().filter(|listed| !listed.topics.iter().any(|topic| followed.contains(topic))));
+            followed.iter().map(|topic| format!("{}:{}", topic.json(), list(&of_topic[topic]))).collect();
         if !others.is_empty() {
             by_topic.push(format!("\"other\":{}", list(&others)));
         }
@@ -275,7 +289,7 @@ impl Engine {
 
     fn tool_unsubscribe(&self, rights: &Rights, call: &Call) -> Result<Json> {
         let Topics { topics } = arguments(call)?;
-        let (left, stays) = self.unsubscribe((rights.write)()?, &call.agent, &topics)?;
+        let (left, agent) = self.unsubscribe((rights.write)()?, &call.agent, &topics)?;
         let missing: Vec<_> = topics.into_iter().filter(|topic| !left.contains(topic)).collect();
         let done = if left.is_empty() {
             "followed none of these topics".to_owned()
@@ -287,7 +301,7 @@ impl Engine {
             ("agent", call.agent.json()),
             ("topics_unsubscribed", list(&left)),
             ("topics_not_subscribed", list(&missing)),
-            ("remaining_topics", list(&stays)),
+            ("remaining_topics", list(&agent.topics)),
             ("message", text(&format!("Agent '{}' {done}", call.agent))),
         ])
     }
@@ -332,6 +346,12 @@ impl Engine {
         let agents = self.context_agents((rights.read)()?)?;
         Ok(agents.into_iter().find(|agent| agent.name == call.agent).map(|agent| agent.topics).unwrap_or_default())
     }
+}
+
+/// What somebody who calls may read, as much as one answer may have.
+fn readable(call: &Call) -> EntryQuery {
+    let bytes_max = Some(limit::CONTEXT_ANSWER_BYTES.max);
+    EntryQuery { agent: Some(call.agent.clone()), bytes_max, ..EntryQuery::default() }
 }
 
 fn arguments<T: DeserializeOwned>(call: &Call) -> Result<T> {

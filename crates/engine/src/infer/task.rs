@@ -44,6 +44,9 @@ impl Conversation {
         if self.messages.is_empty() {
             return Err(Error::invalid("There is nothing to find anything in: give at least one message with a text."));
         }
+        if self.messages.iter().any(|turn| !["user", "assistant"].contains(&&*turn.role)) {
+            return Err(Error::invalid("The `role` of a message is `user` or `assistant`."));
+        }
         if self.procedural && self.agent_id.is_none() {
             return Err(Error::invalid("A procedural memory is an agent's: give its `agent_id`."));
         }

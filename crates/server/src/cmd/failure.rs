@@ -6,7 +6,6 @@ use std::process::ExitCode;
 
 use locule::{Code, Error};
 
-use super::output;
 use crate::config::Problem;
 
 /// What a command comes to.
@@ -65,19 +64,23 @@ impl Failure {
         &self.words
     }
 
-    /// Says it on standard error, and gives the exit code.
-    pub fn report(self, json: bool) -> ExitCode {
+    /// What is said of it on standard error, line by line.
+    pub fn lines(&self, json: bool) -> Vec<String> {
         let Failure { exit, code, words, causes } = self;
-        if exit != Exit::Done && json {
-            let error = serde_json::json!({ "code": code, "detail": words, "causes": causes });
-            output::say(serde_json::json!({ "error": error }).to_string());
-        } else if exit != Exit::Done {
-            output::say(format!("locule: {words}"));
-            for cause in causes {
-                output::say(format!("  because: {cause}"));
-            }
+        if *exit == Exit::Done {
+            return Vec::new();
         }
-        ExitCode::from(exit as u8)
+        if json {
+            let error = serde_json::json!({ "code": code, "detail": words, "causes": causes });
+            return vec![serde_json::json!({ "error": error }).to_string()];
+        }
+        let causes = causes.iter().map(|cause| format!("  because: {cause}"));
+        std::iter::once(format!("locule: {words}")).chain(causes).collect()
+    }
+
+    /// What the process ends with.
+    pub fn exit(&self) -> ExitCode {
+        ExitCode::from(self.exit as u8)
     }
 }
 

@@ -128,7 +128,10 @@ pub fn run() -> ExitCode {
     let json = cli.common.json;
     match dispatch(cli) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(json),
+        Err(failure) => {
+            failure.lines(json).iter().for_each(output::say);
+            failure.exit()
+        }
     }
 }
 
@@ -149,6 +152,6 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Validate(validate) => validate.run(&context),
         Command::Doctor(doctor) => doctor.run(&context),
         Command::Config(show) => show.run(&context),
-        Command::Openapi(_) => output::data(&crate::openapi::document()),
+        Command::Openapi(_) => output::data(&crate::routes::document()),
     }
 }

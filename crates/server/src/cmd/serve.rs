@@ -16,7 +16,6 @@ use super::context::Context;
 use super::failure::{Failure, Outcome};
 use super::init;
 use super::output::{self, say};
-use crate::app;
 use crate::config::{Config, Flags, Format};
 
 /// Serve the HTTP API
@@ -81,7 +80,7 @@ impl Serve {
             tracing::info!(%address, operators = operators.map(tracing::field::display), "serving");
             announce(context.json(), address, operators, offer.as_ref());
         };
-        app::serve(engine, settings, ready).map_err(|error| {
+        crate::serve::serve(engine, settings, ready).map_err(|error| {
             let operators = operator_listen.map_or_else(String::new, |address| format!(" and {address}"));
             Failure::failed(format!(
                 "Serving on {listen}{operators} failed. If another program has an address, choose others: --listen, --operator-listen."

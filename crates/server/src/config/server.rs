@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::setting::{Setting, quoted, section};
+use crate::app;
 
 section! {
     /// Where the data is, where the server listens, and how much it takes on.
@@ -13,7 +14,7 @@ section! {
         /// Where users and services connect. Beyond this machine, put a proxy with TLS in front.
         plain listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 7400));
         /// Where operators connect, or `off`. If this usual address is taken, any free port. An address that other machines reach needs `--operator-public`.
-        plain operator_listen: OperatorListen = OperatorListen(Some(SocketAddr::from(([127, 0, 0, 1], 7401))));
+        plain operator_listen: OperatorListen = OperatorListen(Some(app::OPERATORS));
         /// How long a request may take, in seconds; 1 to 3,600.
         plain deadline_s: u32 = 10;
         /// How many requests are worked on at a time; 1 to 1,024. More of them wait their turn.

@@ -4,7 +4,6 @@
 //! says of users picks the space or is refused, and what is left of it is true or false of everything in that space. A
 //! condition within can thus narrow an answer, and never lead it elsewhere.
 
-use jiff::civil::Date;
 use locule::filter::{self, Filter};
 use locule::{Error, Result, limit};
 use serde_json::{Map, Value, json};
@@ -275,11 +274,6 @@ pub fn both(one: Option<Filter>, other: Option<Filter>) -> Option<Filter> {
         (Some(one), Some(other)) => Some(Filter::All(vec![one, other])),
         (one, other) => one.or(other),
     }
-}
-
-/// Whether a text is a day and not a moment.
-pub fn day(text: &str) -> Option<Date> {
-    text.parse().ok().filter(|_| text.len() == 10)
 }
 
 #[cfg(test)]

@@ -1,13 +1,12 @@
 //! What mem0's clients send and read: messages, days, and the memory object.
 
+use jiff::civil::Date;
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp, ToSpan, Unit};
 use locule::infer::Turn;
 use locule::memory::Metadata;
 use locule::{Error, Hit, Memory, MemoryId, Result};
 use serde_json::{Map, Value, json};
-
-use super::filter::day;
 
 /// The messages of a body: a list, one, or a bare text. What no user and no assistant has said is left out, and so is what
 /// is no text.
@@ -87,6 +86,11 @@ pub fn moment(value: &Value) -> Result<Timestamp> {
         },
         _ => Err(refuse()),
     }
+}
+
+/// A text that is a day and not a moment.
+pub fn day(text: &str) -> Option<Date> {
+    text.parse().ok().filter(|_| text.len() == 10)
 }
 
 /// The moment at which something expires that is to be seen through that day.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use locule::job::{Job, JobKind, JobQuery, JobStatus};
 use locule::memory::Metadata;
-use locule::{Error, JobId, Result};
+use locule::{Error, Found, JobId, MemoryId, Result};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -58,6 +58,27 @@ pub struct JobOut {
     /// When it succeeded or failed.
     #[schema(value_type = Option<String>)]
     completed_at: Option<jiff::Timestamp>,
+    /// Where one job is asked for: the memories that came of it, as they are now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    found: Option<Vec<FoundOut>>,
+}
+
+/// A memory that came of a job.
+#[derive(Serialize, ToSchema)]
+struct FoundOut {
+    /// Which.
+    #[schema(value_type = String)]
+    id: MemoryId,
+    /// What it says; `null` if it is there no more.
+    memory: Option<String>,
+    /// Whether it was there before.
+    existing: bool,
+}
+
+impl From<Found> for FoundOut {
+    fn from(Found { id, memory, existing }: Found) -> Self {
+        FoundOut { id, memory, existing }
+    }
 }
 
 impl From<Job> for JobOut {
@@ -77,6 +98,7 @@ impl From<Job> for JobOut {
             updated_at,
             started_at,
             completed_at,
+            found: None,
         }
     }
 }
@@ -135,13 +157,14 @@ async fn list(caller: Caller<ReadMemories>, Query(page): Query<PageQuery>) -> Re
     }))
 }
 
-/// One job.
+/// One job, with the memories that came of it.
 #[utoipa::path(get, path = "/api/{user_id}/jobs/{id}", tag = "jobs",
     params(("user_id" = String, Path, description = "Your own id, or `me`"), ("id" = String, Path)),
     responses((status = 200, body = JobOut), (status = 404, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]
 async fn get(caller: Caller<ReadMemories>, Id(id): Id) -> Result<axum::Json<JobOut>, Refusal> {
-    let job = caller.read(move |engine, scope| engine.job(scope, job_id(&id))).await?;
-    Ok(axum::Json(job.into()))
+    let (job, found) = caller.read(move |engine, scope| engine.job_with_memories(scope, job_id(&id))).await?;
+    let found = found.into_iter().map(FoundOut::from).collect();
+    Ok(axum::Json(JobOut { found: Some(found), ..job.into() }))
 }
 
 /// Remove a job, whatever has become of it. If it is under way, nothing comes of it.

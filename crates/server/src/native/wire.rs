@@ -306,6 +306,10 @@ pub struct AddIn {
     /// With `infer`: what to remember and what not, in words for the model; before the user's own settings and the project's.
     #[serde(default)]
     custom_instructions: Option<String>,
+    /// With `infer`: whether `messages` are the record of an agent's work (`agent_id`), of which one memory is made: how to go on
+    /// with it.
+    #[serde(default)]
+    procedural: bool,
     /// Which agent it belongs to.
     #[serde(default)]
     agent_id: Option<String>,
@@ -364,9 +368,6 @@ impl AddIn {
         let said = |role: &str, name, content| Turn { role: role.to_owned(), name, content };
         let messages = match (self.messages, self.memory) {
             (Some(messages), None) => {
-                if messages.iter().any(|message| !["user", "assistant"].contains(&&*message.role)) {
-                    return Err(Error::invalid("The `role` of a message is `user` or `assistant`."));
-                }
                 messages.into_iter().map(|message| said(&message.role, message.name, message.content)).collect()
             }
             (None, Some(text)) => vec![said("user", None, text)],
@@ -381,6 +382,7 @@ impl AddIn {
             categories: self.categories.unwrap_or_default(),
             expiration: self.expiration.as_deref().map(filter::moment).transpose()?,
             instructions: Instructions { custom: self.custom_instructions, ..Instructions::default() },
+            procedural: self.procedural,
             ..Conversation::default()
         };
         Ok((conversation, self.user_id.into_iter().collect()))
@@ -399,6 +401,7 @@ impl AddIn {
             && !self.infer
             && self.messages.is_none()
             && self.custom_instructions.is_none()
+            && !self.procedural
             && !self.session
             && self.ttl_s.is_none()
             && self.embedding.is_none();
@@ -407,7 +410,9 @@ impl AddIn {
                 users.extend(self.user_id);
                 (memories, true)
             }
-            (None, Some(memory)) if self.messages.is_none() && self.custom_instructions.is_none() => {
+            (None, Some(memory))
+                if self.messages.is_none() && self.custom_instructions.is_none() && !self.procedural =>
+            {
                 let memory = MemoryIn {
                     memory,
                     agent_id: self.agent_id,

@@ -8,6 +8,7 @@ use crate::house::{Caller, House, NO_MODEL};
 for_each_layout! {
     agents_share_what_is_for_them_and_nobody_else_sees_it
     what_an_agent_may_not_is_refused
+    a_value_is_changed_on_what_was_read
     models_call_tools
     ten_who_append_a_hundred_times_each_lose_nothing
     changes_are_streamed_also_those_of_another_server
@@ -85,6 +86,61 @@ fn what_an_agent_may_not_is_refused(layout: Layout) {
     push("clerk", "sales", Some(0)).expect(409);
     push("clerk", "sales", written["revision"].as_u64()).expect(200);
     alice.post("/context/append", json!({"key": "k", "value": 1})).expect(409);
+}
+
+fn a_value_is_changed_on_what_was_read(layout: Layout) {
+    let house = House::on(layout, &NO_MODEL);
+    let (alice, bob) = (house.alice(), house.bob());
+    let edit = |caller: &Caller, value: Value, revision: u64, more: Value| {
+        let mut body = json!({"key": "k", "value": value, "expected_revision": revision});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        caller.send("PATCH", "/context", body)
+    };
+    let first = edit(&alice, json!(1), 0, json!({"agents": ["a"], "ttl_s": 60})).expect(200).json();
+    edit(&alice, json!(2), 0, json!({})).expect(409);
+    let second = edit(&alice, json!(2), first["revision"].as_u64().unwrap(), json!({})).expect(200).json();
+    assert_eq!((&second["audience"], &second["ttl_s"]), (&json!(["a"]), &json!(60.0)));
+    edit(&alice, json!(3), second["revision"].as_u64().unwrap(), json!({"sender": "stranger"})).expect(403);
+    edit(&bob, json!("bob's"), 0, json!({})).expect(200);
+    bob.send("PATCH", "/api/alice-123/context", json!({"key": "k", "value": 4})).expect(403);
+    assert_eq!(alice.get("/context?key=k").expect(200).json()["entries"], json!([second]));
+    alice.send("PATCH", "/context", json!({"key": "k"})).expect(422);
+
+    // A key may be any text, of any length: it is asked for in a body, and several are at once.
+    let long = format!("é\u{0}{}", "x".repeat(100_000));
+    alice.post("/context", json!({"key": long, "value": 5})).expect(200);
+    alice.call("POST", "/context", Some(br#"{"key": "\ud800", "value": 6, "topics": ["t"]}"#)).expect(200);
+    let read = |body: Value| alice.post("/context/read", body).expect(200).json();
+    let found = read(json!({"keys": [long, "nothing", "k"]}));
+    assert_eq!((&found["entries"][0]["value"], &found["entries"][1]), (&json!(5), &second));
+    assert_eq!(found["entries"].as_array().unwrap().len(), 2);
+    assert_eq!(read(json!({"keys": ["k"], "agent": "b"})), json!({"entries": []}));
+    assert_eq!(read(json!({"keys": []})), json!({"entries": []}), "no keys are not all of them");
+    assert_eq!(read(json!({"agent": "b", "values": false}))["entries"][0]["key"], json!(long));
+    let half = alice.call("POST", "/context/read", Some(br#"{"topic": "t", "keys": ["\uD800"]}"#)).expect(200);
+    assert!(half.text().contains(r#""key":"\ud800","value":6"#), "{}", half.text());
+    alice.post("/context/read", json!({"keys": "k"})).expect(422);
+    alice.post("/context/read", json!({"keys": vec!["k"; 1001]})).expect(413);
+
+    let remove = |caller: &Caller, body: &str| {
+        caller.call("POST", "/context/remove", Some(body.as_bytes())).expect(200).json()["removed"].clone()
+    };
+    assert_eq!(remove(&bob, r#"{"key": "\ud800"}"#), false);
+    assert_eq!(remove(&alice, r#"{"key": "k", "agent": "b"}"#), false);
+    assert_eq!(remove(&alice, r#"{"key": "\ud800"}"#), true);
+    assert_eq!(remove(&alice, &json!({"key": long}).to_string()), true);
+    alice.post("/context/remove", json!({})).expect(422);
+    bob.post("/api/alice-123/context/remove", json!({"key": "k"})).expect(403);
+    assert_eq!(keys(&alice, "/context"), ["k"]);
+
+    // An agent leaves some of its topics.
+    let agent = |body: Value| alice.send("PUT", "/context/agents", body);
+    agent(json!({"name": "a", "topics": ["t", "u"]})).expect(200);
+    assert_eq!(agent(json!({"name": "a", "leaves": ["t", "v"]})).expect(200).json()["topics"], json!(["u"]));
+    agent(json!({"name": "nobody", "leaves": ["t"]})).expect(200);
+    agent(json!({"name": "a", "leaves": ["u"], "posts": []})).expect(422);
+    let agents = alice.get("/context/agents").expect(200).json();
+    assert_eq!(agents, json!({"agents": [{"name": "a", "topics": ["u"], "posts": null}]}));
 }
 
 fn models_call_tools(layout: Layout) {
@@ -193,12 +249,27 @@ fn changes_are_streamed_also_those_of_another_server(layout: Layout) {
     following.until("event: removed").unwrap();
     assert!(following.until("data: ").unwrap().contains(r#"{"key":"before"}"#));
 
+    // What was written at once is told up to the last of it, so that whoever breaks off before goes on with all of it.
+    for key in ["x", "y"] {
+        alice.post("/context", json!({"key": key, "value": 1, "topics": ["t", "u"]})).expect(200);
+    }
+    let before = alice.get("/context?key=y").expect(200).json()["entries"][0]["revision"].as_u64().unwrap();
+    alice.delete("/context/topics?topic=t").expect(200);
+    let at_once = alice.get(&format!("/context/changes?wait_s=0&after={before}")).expect(200).text();
+    let ids: Vec<u64> =
+        at_once.lines().filter_map(|line| line.strip_prefix("id: ")).map(|id| id.parse().unwrap()).collect();
+    assert_eq!(ids[..2], [before, before], "{at_once}");
+    assert!(ids.len() == 3 && ids[2] > before, "{at_once}");
+    alice.delete("/context/topics?topic=u").expect(200);
+
     // From a revision on; for an agent that may read none of it; and no more streams than there may be.
     let after = written["revision"].as_u64().unwrap();
     let told = alice.get(&format!("/context/changes?wait_s=0&after={after}")).expect(200).text();
     assert_eq!(told.matches("event: entry").count(), 2, "{told}");
     assert!(told.contains(r#"{"keys":["here","there"]}"#), "{told}");
-    alice.get("/context/changes?wait_s=x").expect(422);
+    for wrong in ["x", "-1", "NaN"] {
+        alice.get(&format!("/context/changes?wait_s={wrong}")).expect(422);
+    }
     let mut more: Vec<_> = (0..15).map(|_| stream("")).collect();
     more.iter_mut().for_each(|wire| drop(wire.until("event: keys").unwrap()));
     alice.get("/context/changes?wait_s=0").expect(429);

@@ -50,7 +50,10 @@ const TABLE: &str = "
     POST   /api/{user_id}/jobs/{id}/replay            401    401     403      403    202   202     202     422   403    403
     GET    /api/{user_id}/context                     401    401     403      200    200   200     200     422   403    403
     POST   /api/{user_id}/context                     401    401     403      403    200   200     200     422   403    403
+    PATCH  /api/{user_id}/context                     401    401     403      403    200   200     200     422   403    403
     DELETE /api/{user_id}/context                     401    401     403      403    200   200     200     422   403    403
+    POST   /api/{user_id}/context/read                401    401     403      200    200   200     200     422   403    403
+    POST   /api/{user_id}/context/remove              401    401     403      403    200   200     200     422   403    403
     POST   /api/{user_id}/context/append              401    401     403      403    200   200     200     422   403    403
     DELETE /api/{user_id}/context/expired             401    401     403      403    200   200     200     422   403    403
     GET    /api/{user_id}/context/statistics          401    401     403      200    200   200     200     422   403    403
@@ -139,9 +142,11 @@ fn body(method: &str, route: &str, alice: &str, memories: &[Value; 2]) -> Option
         ("POST", "/project/webhooks") => serde_json::json!({"name": "hook", "url": "https://example.com/hook",
             "event_types": ["memory_categorize"]}),
         ("PUT", "/api/{user_id}/memories/{id}/feedback") => serde_json::json!({"feedback": "POSITIVE"}),
-        ("POST", "/api/{user_id}/context" | "/api/{user_id}/context/append") => {
+        ("POST" | "PATCH", "/api/{user_id}/context" | "/api/{user_id}/context/append") => {
             serde_json::json!({"key": "k", "value": crate::house::value(alice)})
         }
+        ("POST", "/api/{user_id}/context/read") => serde_json::json!({"keys": ["k"]}),
+        ("POST", "/api/{user_id}/context/remove") => serde_json::json!({"key": "k"}),
         ("PUT", "/api/{user_id}/context/agents") => serde_json::json!({"name": "clerk", "topics": ["t"]}),
         ("POST", "/api/{user_id}/context/tools/{id}") => serde_json::json!({"agent": "clerk"}),
         ("PATCH", _) => serde_json::json!({"metadata": {"changed": true}}),

@@ -301,6 +301,7 @@ impl Restore {
         }
         trail::append(
             &*tx,
+            trail::end(&*tx)?,
             right.origin(),
             "restore_space",
             Some(format!("{} memories", written.memories)),

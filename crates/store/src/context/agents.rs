@@ -30,14 +30,15 @@ impl Writer<'_> {
         Ok(agent)
     }
 
-    /// Has an agent no longer follow these topics; others are passed over.
-    pub fn unsubscribe(&mut self, name: &Name, topics: &[Name]) -> Result<()> {
+    /// Has an agent no longer follow these topics; others are passed over. An agent that is not known stays so.
+    pub fn unsubscribe(&mut self, name: &Name, topics: &[Name]) -> Result<Agent> {
         check_names(topics)?;
         if self.context_agent(name)?.is_none() {
-            return Ok(());
+            return Ok(Agent::nobody(name));
         }
-        self.change_agent(name, |agent| agent.topics.retain(|topic| !topics.contains(topic)))?;
-        self.note_deed("unsubscribe_context", || Deed::to_topics(Some(name), topics))
+        let agent = self.change_agent(name, |agent| agent.topics.retain(|topic| !topics.contains(topic)))?;
+        self.note_deed("unsubscribe_context", || Deed::to_topics(Some(name), topics))?;
+        Ok(agent)
     }
 
     /// Says where an agent may post: with no topics, to any.
@@ -51,14 +52,13 @@ impl Writer<'_> {
     /// Deletes a topic: nobody follows it any more, entries that were pushed to it alone are gone, and others are as they were
     /// but for the topic. What is for an agent that happens to be called like it is not touched. `None` if there is no such topic.
     pub fn delete_topic(&mut self, topic: &Name) -> Result<Option<DeletedTopic>> {
-        let followers: Vec<_> =
-            self.context_agents()?.into_iter().filter(|agent| agent.topics.contains(topic)).collect();
+        let followers = self.followers(std::slice::from_ref(topic))?;
         let (entries, tagged) = self.untag(topic)?;
         if followers.is_empty() && !tagged {
             return Ok(None);
         }
         for agent in &followers {
-            self.change_agent(&agent.name, |agent| agent.topics.retain(|other| other != topic))?;
+            self.change_agent(agent, |agent| agent.topics.retain(|other| other != topic))?;
         }
         self.note_deed("delete_topic", || Deed::to_topics(None, std::slice::from_ref(topic)))?;
         Ok(Some(DeletedTopic { subscribers: followers.len() as u64, entries }))
@@ -72,8 +72,7 @@ impl Writer<'_> {
     fn change_agent(&mut self, name: &Name, change: impl FnOnce(&mut Agent)) -> Result<Agent> {
         check_names(std::slice::from_ref(name))?;
         let before = self.agent_row(name)?;
-        let nobody = || Agent { name: name.clone(), topics: Vec::new(), posts: None };
-        let mut agent = before.as_ref().map_or_else(nobody, |(_, agent)| agent.clone());
+        let mut agent = before.as_ref().map_or_else(|| Agent::nobody(name), |(_, agent)| agent.clone());
         change(&mut agent);
         let mut id = None;
         if let Some((old, before)) = &before {

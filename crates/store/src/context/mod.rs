@@ -8,10 +8,12 @@ mod agents;
 mod row;
 mod write;
 
+use std::collections::{HashMap, HashSet};
+
 use locule_core::context::{Agent, Changes, Entry, EntryQuery, Listed, Name, Statistics, Topic};
 use locule_core::{Result, limit};
 
-use self::row::{COLUMNS, UNREAD};
+use self::row::{COLUMNS, FIXED_BYTES, UNREAD};
 pub(crate) use self::row::{agent, entry as content};
 use crate::space::Reader;
 use crate::tx::{Owned, Sql, Value};
@@ -25,13 +27,10 @@ impl Reader<'_> {
 
     /// Shows entries in the order in which they were last written.
     pub fn context_entries(&self, query: &EntryQuery, each: &mut dyn FnMut(Entry) -> Result<()>) -> Result<()> {
-        let mut bytes = 0;
+        let mut room = Room::of(query);
         let mut take = |entry: Entry| {
             if query.takes(&entry, self.now) {
-                bytes += entry.value.text().len();
-                query
-                    .bytes_max
-                    .map_or(Ok(()), |max| limit::Bound { max, ..limit::CONTEXT_ANSWER_BYTES }.check(bytes))?;
+                room.take(entry.size_bytes())?;
                 each(entry)?;
             }
             Ok(())
@@ -45,9 +44,10 @@ impl Reader<'_> {
 
     /// What can be told of entries without reading their values, in the same order.
     pub fn list_context(&self, query: &EntryQuery) -> Result<Vec<Listed>> {
-        let mut listed = Vec::new();
+        let (mut listed, mut room) = (Vec::new(), Room::of(query));
         self.walk_context(UNREAD, query, &mut |entry| {
             if query.takes(&entry, self.now) {
+                room.take(entry.size_bytes())?;
                 let Entry { key, topics, created_at, revision, .. } = entry;
                 listed.push(Listed { key, topics, created_at, revision });
             }
@@ -58,32 +58,69 @@ impl Reader<'_> {
 
     /// The agents, in the order in which they came to their topics.
     pub fn context_agents(&self) -> Result<Vec<Agent>> {
-        let sql = format!("SELECT {} FROM context_agents ORDER BY id", agent::COLUMNS);
-        self.tx.all(&sql, &[], |row| agent::read(row).map(|(_, agent)| agent))
+        let mut agents = Vec::new();
+        self.walk_agents(&mut |agent| {
+            agents.push(agent);
+            Ok(())
+        })?;
+        Ok(agents)
     }
 
-    /// The topics that are followed, in the order in which they were first, and then those that only have entries.
+    /// The agents that follow any of some topics, in the order in which they came to theirs.
+    pub(crate) fn followers(&self, topics: &[Name]) -> Result<Vec<Name>> {
+        let mut followers = Vec::new();
+        if topics.is_empty() {
+            return Ok(followers);
+        }
+        let topics: HashSet<&Name> = topics.iter().collect();
+        self.walk_agents(&mut |agent| {
+            if agent.topics.iter().any(|topic| topics.contains(topic)) {
+                followers.push(agent.name);
+            }
+            Ok(())
+        })?;
+        Ok(followers)
+    }
+
+    /// Shows the agents one by one: all of them with all they follow can be more than one likes to have in memory.
+    pub(crate) fn walk_agents(&self, each: &mut dyn FnMut(Agent) -> Result<()>) -> Result<()> {
+        let sql = format!("SELECT {} FROM context_agents ORDER BY id", agent::COLUMNS);
+        self.tx.query(&sql, &[], &mut |row| each(agent::read(row)?.1))
+    }
+
+    /// The topics that are followed, in the order in which they were first, and then those that only have entries. An agent is
+    /// named with each topic that it follows: what is more than one answer may have is refused.
     pub fn context_topics(&self) -> Result<Vec<Topic>> {
+        let bounded = EntryQuery { bytes_max: Some(limit::CONTEXT_ANSWER_BYTES.max), ..EntryQuery::default() };
+        let mut room = Room::of(&bounded);
         let mut topics: Vec<Topic> = Vec::new();
-        let mut places = std::collections::HashMap::new();
+        let mut places = HashMap::new();
         let mut of = |topics: &mut Vec<Topic>, name: Name| -> usize {
             *places.entry(name.clone()).or_insert_with(|| {
                 topics.push(Topic { name, subscribers: Vec::new(), entries: 0 });
                 topics.len() - 1
             })
         };
-        for agent in self.context_agents()? {
+        self.walk_agents(&mut |agent| {
             for topic in agent.topics {
+                room.take(topic.size_bytes() + agent.name.size_bytes())?;
                 let place = of(&mut topics, topic);
                 topics[place].subscribers.push(agent.name.clone());
             }
-        }
-        for listed in self.list_context(&EntryQuery::default())? {
-            for topic in listed.topics {
+            Ok(())
+        })?;
+        self.walk_context(UNREAD, &bounded, &mut |entry| {
+            let live = bounded.takes(&entry, self.now);
+            for topic in entry.topics.into_iter().filter(|_| live) {
+                let size = topic.size_bytes();
                 let place = of(&mut topics, topic);
                 topics[place].entries += 1;
+                if topics[place].subscribers.is_empty() && topics[place].entries == 1 {
+                    room.take(size)?;
+                }
             }
-        }
+            Ok(())
+        })?;
         Ok(topics)
     }
 
@@ -101,34 +138,40 @@ impl Reader<'_> {
             Ok(())
         })?;
         figures.active_items = figures.total_items - figures.expired_items;
-        let agents = self.context_agents()?;
-        figures.agents_with_topics = agents.iter().filter(|agent| !agent.topics.is_empty()).count() as u64;
-        let topics: std::collections::HashSet<_> = agents.iter().flat_map(|agent| &agent.topics).collect();
+        let mut topics = HashSet::new();
+        self.walk_agents(&mut |agent| {
+            figures.agents_with_topics += u64::from(!agent.topics.is_empty());
+            topics.extend(agent.topics);
+            Ok(())
+        })?;
         figures.total_topics = topics.len() as u64;
         Ok(figures)
     }
 
     /// What of the context has changed since a revision; `None` if the whole space has not. After a revision that is not yet
-    /// reached (the space was put back to what it once was) everything has.
+    /// reached (the space was put back to what it once was) everything has. What is too much for one answer is told up to a
+    /// revision of which it has all: whoever asks for what is after that gets the rest.
     pub fn context_changes(&self, after: u64, agent: Option<&Name>) -> Result<Option<Changes>> {
         let revision = self.state()?.revision;
         if revision == after {
             return Ok(None);
         }
         let after = if after > revision { 0 } else { after };
-        let query = EntryQuery {
-            agent: agent.cloned(),
-            after: Some(after),
-            bytes_max: Some(limit::CONTEXT_ANSWER_BYTES.max),
-            ..EntryQuery::default()
-        };
-        let mut entries = Vec::new();
+        let query = EntryQuery { agent: agent.cloned(), after: Some(after), ..EntryQuery::default() };
+        let (mut entries, mut bytes, mut more): (Vec<Entry>, _, _) = (Vec::new(), 0, false);
         self.context_entries(&query, &mut |entry| {
-            entries.push(entry);
+            bytes += entry.size_bytes() + FIXED_BYTES as usize;
+            let begun = entries.last().map(|last| last.revision);
+            more |= bytes > limit::CONTEXT_ANSWER_BYTES.max && begun.is_some_and(|begun| begun != entry.revision);
+            if !more {
+                entries.push(entry);
+            }
             Ok(())
         })?;
-        let keys = self.list_context(&EntryQuery { after: None, ..query })?;
-        Ok(Some(Changes { revision, entries, keys: keys.into_iter().map(|listed| listed.key).collect() }))
+        let revision = entries.last().filter(|_| more).map_or(revision, |last| last.revision);
+        let bytes_max = Some(limit::CONTEXT_ANSWER_BYTES.max);
+        let keys = self.list_context(&EntryQuery { after: None, bytes_max, ..query })?;
+        Ok(Some(Changes { revision, entries, keys: keys.into_iter().map(|listed| listed.key).collect(), more }))
     }
 
     /// What the context counts for in the space's size.
@@ -150,5 +193,24 @@ impl Reader<'_> {
         }
         sql.push(" ORDER BY id");
         self.tx.query(sql.text(), &sql.values(), &mut |row| each(row::read(row)?))
+    }
+}
+
+/// How much more an answer may have.
+struct Room {
+    bytes_max: Option<usize>,
+    bytes: usize,
+}
+
+impl Room {
+    fn of(query: &EntryQuery) -> Self {
+        Room { bytes_max: query.bytes_max, bytes: 0 }
+    }
+
+    /// One thing more, of so many bytes and what everything takes.
+    fn take(&mut self, bytes: usize) -> Result<()> {
+        self.bytes += bytes + FIXED_BYTES as usize;
+        let Some(max) = self.bytes_max else { return Ok(()) };
+        limit::Bound { max, ..limit::CONTEXT_ANSWER_BYTES }.check(self.bytes)
     }
 }

@@ -2,11 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 use locule_core::audit::Outcome;
-use locule_core::context::{Deed, Entry, EntryQuery, Json, Name, Push, may_not_overwrite, may_not_post};
-use locule_core::id::EntryId;
+use locule_core::context::{Deed, Entry, EntryQuery, Json, Listed, Name, Push, may_not_overwrite, may_not_post};
+use locule_core::id::{EntryId, Tick};
 use locule_core::{Code, Error, Result};
 
-use super::row::{self, FIXED_BYTES, entry};
+use super::row::{self, COLUMNS, FIXED_BYTES, entry};
 use crate::space::Writer;
 use crate::tick;
 use crate::tx::Value;
@@ -14,20 +14,94 @@ use crate::tx::Value;
 /// How long an entry that has expired may still lie about: it can be counted, not read.
 const LEFT: SignedDuration = SignedDuration::from_mins(5);
 
+/// The latest id below `$1`.
+const LATEST: &str = "SELECT id FROM context_entries WHERE id < $1 ORDER BY id DESC LIMIT 1";
+
 impl Writer<'_> {
     /// Writes an entry for whom the push says, in place of the one that is there. A sender is held to what it may: topics it
     /// may not post to, and an entry that it can neither read nor has written, are refused.
     pub fn push_context(&mut self, push: Push) -> Result<Entry> {
         push.check()?;
-        let there = self.live_entry(&push.key)?;
-        self.check_sender(&push, there.as_ref())?;
-        if push.expected_revision.is_some_and(|expected| expected != there.map_or(0, |there| there.revision)) {
-            return Err(Error::new(Code::Conflict, "The entry has been changed meanwhile. Read it again."));
+        let before = self.entry_before(&push.key)?;
+        self.push_over(before, push)
+    }
+
+    /// Appends the push's value to the list that is the entry's, which otherwise stays as it is; begins one, as the push says,
+    /// where there is none.
+    pub fn append_context(&mut self, push: Push) -> Result<Entry> {
+        let (item, sender) = (push.value.clone(), push.sender.clone());
+        self.alter_context(push, |there| match (there, &sender) {
+            (None, _) => Ok(Json::list_of(&item)),
+            // Who appends is answered the whole list.
+            (Some(there), Some(sender)) if !there.is_open_to(sender) => Err(may_not_overwrite(sender, &there.key)),
+            (Some(there), _) => there.value.appended(&item),
+        })
+    }
+
+    /// Puts the push's value in place of the entry's, which otherwise stays as it is; begins one, as the push says, where there
+    /// is none.
+    pub fn edit_context(&mut self, push: Push) -> Result<Entry> {
+        let value = push.value.clone();
+        self.alter_context(push, |_| Ok(value))
+    }
+
+    /// Puts an entry as it is, whoever may read it, in place of the one that is there.
+    pub fn put_context(&mut self, entry: Entry) -> Result<Entry> {
+        entry.check()?;
+        let before = self.entry_before(&entry.key)?;
+        self.put_over(before, entry, None)
+    }
+
+    /// Gives the entry that is there another value; begins one, as the push says, where there is none. A sender is held to what
+    /// it may, as if it had pushed to the entry's topics.
+    fn alter_context(&mut self, push: Push, value: impl FnOnce(Option<&Entry>) -> Result<Json>) -> Result<Entry> {
+        push.check()?;
+        let before = self.entry_before(&push.key)?;
+        let Some(there) = before.clone().filter(|there| !there.is_expired(self.reader.now)) else {
+            return self.push_over(before, Push { value: value(None)?, ..push });
+        };
+        self.check_sender(&Push { topics: there.topics.clone(), ..push.clone() }, Some(&there))?;
+        check_revision(&push, Some(&there))?;
+        let value = value(Some(&there))?;
+        let writer = push.sender.clone().or(there.writer.clone());
+        self.put_over(before, Entry { value, writer, ..there }, push.sender.as_ref())
+    }
+
+    /// The entry of a key, also if it has expired. On the same journey comes what else a writer wants to know: what is to be
+    /// swept, which is gone with that, and the latest id.
+    fn entry_before(&mut self, key: &Name) -> Result<Option<Entry>> {
+        let sql = format!(
+            "SELECT {COLUMNS}, earliest, latest
+                 FROM (SELECT (SELECT min(expires_at) FROM context_entries) AS earliest, ({LATEST}) AS latest) AS known
+                 LEFT JOIN context_entries ON key_hash = $2"
+        );
+        let bound = tick::bound(self.reader.now);
+        let hash = self.tx.label(entry::KEY_HASH, &key.hash()).into_owned();
+        let found = self.tx.first(&sql, &[Value::Id(bound.as_bytes()), Value::Text(&hash)], |row| {
+            let there = if row.is_null(0) { None } else { Some(row::read(row)?) };
+            let latest = if row.is_null(11) { None } else { Some(EntryId::from_bytes(row.id(11)?)) };
+            Ok((there, row.maybe_moment(10)?, latest))
+        })?;
+        let (there, earliest, latest) = found.unwrap_or_default();
+        if latest.is_none_or(|latest| latest.tells_time()) {
+            self.entry_tick = self.entry_tick.max(latest.map(|latest| latest.tick()));
         }
-        let agents = if push.topics.is_empty() { Vec::new() } else { self.context_agents()? };
+        let by = self.reader.now.checked_sub(LEFT).unwrap_or(Timestamp::UNIX_EPOCH);
+        if earliest.is_none_or(|earliest| earliest >= by) {
+            return Ok(there);
+        }
+        self.sweep_context(by)?;
+        Ok(there.filter(|there| there.expires_at().is_none_or(|at| at >= by)))
+    }
+
+    fn push_over(&mut self, before: Option<Entry>, push: Push) -> Result<Entry> {
+        let there = before.as_ref().filter(|there| !there.is_expired(self.reader.now));
+        self.check_sender(&push, there)?;
+        check_revision(&push, there)?;
+        let followers = self.followers(&push.topics)?;
         let agent = push.sender.clone();
         let entry = Entry {
-            audience: push.audience(&agents),
+            audience: push.audience(followers),
             key: push.key,
             value: push.value,
             topics: locule_core::context::distinct(push.topics),
@@ -37,39 +111,17 @@ impl Writer<'_> {
             created_at: self.reader.now,
             revision: 0,
         };
-        self.put(entry, agent.as_ref())
+        self.put_over(before, entry, agent.as_ref())
     }
 
-    /// Appends the push's value to the list that is the entry's, which otherwise stays as it is; begins one, as the push says,
-    /// where there is none.
-    pub fn append_context(&mut self, push: Push) -> Result<Entry> {
-        push.check()?;
-        let Some(there) = self.live_entry(&push.key)? else {
-            return self.push_context(Push { value: Json::list_of(&push.value), ..push });
-        };
-        if push.sender.as_ref().is_some_and(|sender| !there.is_open_to(sender)) {
-            return Err(may_not_overwrite(push.sender.as_ref().unwrap_or(&there.key), &there.key));
-        }
-        self.check_sender(&Push { topics: there.topics.clone(), ..push.clone() }, Some(&there))?;
-        let value = there.value.appended(&push.value)?;
-        let writer = push.sender.clone().or(there.writer);
-        self.put(Entry { value, writer, ..there }, push.sender.as_ref())
-    }
-
-    /// Puts an entry as it is, whoever may read it, in place of the one that is there.
-    pub fn put_context(&mut self, entry: Entry) -> Result<Entry> {
-        self.put(entry, None)
-    }
-
-    fn put(&mut self, mut entry: Entry, agent: Option<&Name>) -> Result<Entry> {
+    fn put_over(&mut self, before: Option<Entry>, mut entry: Entry, agent: Option<&Name>) -> Result<Entry> {
         entry.check()?;
-        self.sweep_context(self.reader.now.checked_sub(LEFT).unwrap_or(Timestamp::UNIX_EPOCH))?;
         entry.revision = self.state.revision + 1;
-        let before = self.context_entry(&entry.key)?;
         if let Some(before) = &before {
             self.delete_entry(before)?;
         }
-        row::insert(&*self.reader.tx, self.entry_id()?, &entry)?;
+        let id = self.entry_id()?;
+        row::insert(&*self.reader.tx, id, &entry)?;
         self.state.size_bytes += row::size(&entry);
         self.context_changed = true;
         if before.is_none() {
@@ -155,10 +207,6 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn live_entry(&self, key: &Name) -> Result<Option<Entry>> {
-        Ok(self.context_entry(key)?.filter(|there| !there.is_expired(self.reader.now)))
-    }
-
     fn check_sender(&self, push: &Push, there: Option<&Entry>) -> Result<()> {
         let Some(sender) = &push.sender else { return Ok(()) };
         if !push.topics.is_empty() {
@@ -197,22 +245,24 @@ impl Writer<'_> {
         Ok(count.unwrap_or(0) as u64)
     }
 
-    fn entry_id(&self) -> Result<EntryId> {
-        const LATEST: &str = "SELECT id FROM context_entries WHERE id < $1 ORDER BY id DESC LIMIT 1";
-        let tick = tick::next(&*self.tx, self.reader.now, &[LATEST])?;
+    /// The id of the next entry, after all others.
+    fn entry_id(&mut self) -> Result<EntryId> {
+        let tick = match self.entry_tick {
+            Some(latest) => latest.next().max(Tick::of(self.reader.now)),
+            None => tick::next(&*self.tx, self.reader.now, &[LATEST])?,
+        };
+        self.entry_tick = Some(tick);
         Ok(EntryId::mint(tick, self.chamber.tag, &self.reader.spaces.sources))
     }
 
     /// Takes a topic off entries, and removes those that have no other. Says how many it removed, and whether there were any.
     pub(super) fn untag(&mut self, topic: &Name) -> Result<(u64, bool)> {
-        let mut tagged = Vec::new();
         let query = EntryQuery { topic: Some(topic.clone()), expired: true, ..EntryQuery::default() };
-        self.context_entries(&query, &mut |entry| {
-            tagged.push(entry);
-            Ok(())
-        })?;
+        let tagged = self.list_context(&query)?;
         let (any, mut removed) = (!tagged.is_empty(), 0);
-        for mut entry in tagged {
+        // One value at a time: all of them can be more than one likes to have in memory.
+        for Listed { key, .. } in tagged {
+            let Some(mut entry) = self.context_entry(&key)? else { continue };
             self.delete_entry(&entry)?;
             entry.topics.retain(|other| other != topic);
             if entry.topics.is_empty() {
@@ -221,11 +271,20 @@ impl Writer<'_> {
             }
             // It stands last now in the order of writing, which it is: its topics have changed.
             entry.revision = self.state.revision + 1;
-            row::insert(&*self.reader.tx, self.entry_id()?, &entry)?;
+            let id = self.entry_id()?;
+            row::insert(&*self.reader.tx, id, &entry)?;
             self.state.size_bytes += row::size(&entry);
         }
         Ok((removed, any))
     }
+}
+
+/// Passes a push that says nothing of a revision, or the right one.
+fn check_revision(push: &Push, there: Option<&Entry>) -> Result<()> {
+    if push.expected_revision.is_none_or(|expected| expected == there.map_or(0, |there| there.revision)) {
+        return Ok(());
+    }
+    Err(Error::new(Code::Conflict, "The entry has been changed meanwhile. Read it again."))
 }
 
 /// Whether an agent may write over an entry, or remove it.

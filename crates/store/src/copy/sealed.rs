@@ -88,7 +88,7 @@ pub fn open(row: &dyn Row, table: &Table, cells: &mut Cells) -> Result<()> {
         let place = Place(name, &place);
         cells[at] = match (how, &cells[at]) {
             (_, Cell::Null) => Cell::Null,
-            (How::Content, Cell::Text(_)) => Cell::Text(row.text_of(at, place)?),
+            (How::Content, Cell::Text(_)) => Cell::Text(row.text_of(at, place)?.into_owned()),
             (How::Content, Cell::Json(_)) => Cell::Json(row.json_of(at, place)?.into_owned()),
             (How::Content, Cell::Blob(_)) => Cell::Blob(row.bytes_of(at, place)?.into_owned()),
             (How::Object, Cell::Text(text)) if trail::is_content(text) => {

@@ -1,5 +1,7 @@
 //! A job as its row has it: sealed, where the space is.
 
+use std::borrow::Cow;
+
 use locule_core::Result;
 use locule_core::job::{Job, JobKind, JobStatus, written};
 use locule_core::memory::Metadata;
@@ -29,7 +31,7 @@ pub fn job(row: &dyn Row) -> Result<Job> {
         status: JobStatus::try_from(row.text(2)?).map_err(corrupt)?,
         payload: content(3, PAYLOAD)?.map(|text| object(&text)).transpose()?.unwrap_or_default(),
         results: content(4, RESULTS)?.map(|text| object(&text)).transpose()?,
-        error: content(5, ERROR)?,
+        error: content(5, ERROR)?.map(Cow::into_owned),
         attempts: row.integer(6)?.try_into().map_err(corrupt)?,
         due_at: row.maybe_moment(7)?,
         created_at: row.moment(8)?,

@@ -39,7 +39,7 @@ fn said(row: &dyn Row) -> Result<(MemoryId, Feedback)> {
     let place = Place(form::FEEDBACK_REASON, id.as_bytes());
     let feedback = Feedback {
         feedback: rating.map(|word| Rating::try_from(&*word)).transpose().map_err(corrupt)?,
-        feedback_reason: if row.is_null(2) { None } else { Some(row.text_of(2, place)?) },
+        feedback_reason: if row.is_null(2) { None } else { Some(row.text_of(2, place)?.into_owned()) },
     };
     Ok((id, feedback))
 }

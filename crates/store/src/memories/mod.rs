@@ -36,7 +36,7 @@ pub fn mismatch(own: &Model, asked: &Model) -> Error {
 pub(crate) fn memory(row: &dyn Row) -> Result<Memory> {
     let id = row.memory_id(0)?;
     Ok(Memory {
-        memory: row.text_of(1, Place(form::MEMORY, id.as_bytes()))?,
+        memory: row.text_of(1, Place(form::MEMORY, id.as_bytes()))?.into_owned(),
         agent_id: row.label_of(2, form::AGENT)?,
         run_id: row.label_of(3, form::RUN)?,
         app_id: row.label_of(4, form::APP)?,

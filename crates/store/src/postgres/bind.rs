@@ -21,6 +21,7 @@ use crate::content::Seal;
 use crate::error::corrupt;
 use crate::group::was_dead;
 use crate::state;
+use crate::trail;
 use crate::tx::{Dialect, Row, Tx, Value};
 
 /// What makes a transaction one space's.
@@ -84,11 +85,12 @@ impl Kind {
         }
     }
 
-    /// A writer holds the one row that every writer changes: the others wait for it here, in whatever process they are.
-    fn state(self) -> &'static str {
+    /// What everybody asks first, and how it is asked here. A writer holds the one row that every writer changes: the others
+    /// wait for it, in whatever process they are.
+    fn first(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Kind::Read => state::READ,
-            Kind::Write => state::LOCK,
+            Kind::Read => &[(state::READ, state::READ)],
+            Kind::Write => &[(state::READ, state::LOCK), (trail::END, trail::END)],
         }
     }
 }
@@ -98,8 +100,8 @@ pub struct Bound<Door: Hash + Eq + Copy> {
     connection: Lent<Door>,
     binding: Binding,
     kind: Kind,
-    /// The state of the space, which came with the beginning; gone once something was changed.
-    state: RefCell<Option<Answer>>,
+    /// The answers to the first questions, which came with the beginning; gone once something was changed.
+    first: RefCell<Vec<(&'static str, Vec<Answer>)>>,
     over: Cell<bool>,
     failed: Cell<bool>,
     touched: Cell<bool>,
@@ -131,7 +133,7 @@ impl<Door: Hash + Eq + Copy> Bound<Door> {
             connection: pool.lend(door)?,
             binding,
             kind,
-            state: RefCell::default(),
+            first: RefCell::default(),
             over: Cell::new(true),
             failed: Cell::new(false),
             touched: Cell::new(false),
@@ -155,13 +157,14 @@ impl<Door: Hash + Eq + Copy> Bound<Door> {
         self.failed.set(false);
         self.touched.set(false);
         self.over.set(false);
-        let asked: Asked = (self.kind.state(), &[]);
-        let answers = self.binding.apply_and(&self.connection, self.kind.begin(), &[asked]);
+        let asked: Vec<Asked> = self.kind.first().iter().map(|(_, sql)| (*sql, &[] as &[Value])).collect();
+        let answers = self.binding.apply_and(&self.connection, self.kind.begin(), &asked);
         let answers = answers.inspect_err(|_| self.failed.set(true))?;
-        match answers.first().and_then(|rows| rows.first()) {
-            Some(state) => *self.state.borrow_mut() = Some(state.clone()),
-            None => return Err(corrupt("the space has no state")),
+        let first: Vec<_> = self.kind.first().iter().map(|(question, _)| *question).zip(answers).collect();
+        if first.first().is_none_or(|(_, state)| state.is_empty()) {
+            return Err(corrupt("the space has no state"));
         }
+        self.first.replace(first);
         Ok(())
     }
 
@@ -169,7 +172,7 @@ impl<Door: Hash + Eq + Copy> Bound<Door> {
     /// writer does, whom others may be waiting for.
     fn roll_back(&self) -> Result<()> {
         self.over.set(true);
-        self.state.take();
+        self.first.take();
         self.connection.forget();
         // Nothing is set for a session, here or anywhere; it is reset all the same.
         const END: &str = "ROLLBACK; RESET ALL";
@@ -188,21 +191,21 @@ impl<Door: Hash + Eq + Copy> Bound<Door> {
 impl<Door: Hash + Eq + Copy> Tx for Bound<Door> {
     fn execute(&self, sql: &str, values: &[Value]) -> Result<usize> {
         self.touched.set(true);
-        self.state.take();
+        self.first.take();
         self.noticed(self.connection.execute(sql, values))
     }
 
     fn run(&self, sql: &str, values: &[Value]) -> Result<()> {
         self.touched.set(true);
-        self.state.take();
+        self.first.take();
         self.noticed(self.connection.run_ahead(sql, values))
     }
 
     fn query(&self, sql: &str, values: &[Value], each: &mut dyn FnMut(&dyn Row) -> Result<()>) -> Result<()> {
         self.touched.set(true);
-        let state = self.state.borrow().clone();
-        if let Some(state) = state.filter(|_| sql == state::READ) {
-            return each(&Columns::of(&state));
+        let known = self.first.borrow().iter().find(|(asked, _)| *asked == sql).map(|(_, rows)| rows.clone());
+        if let Some(rows) = known {
+            return rows.iter().try_for_each(|row| each(&Columns::of(row)));
         }
         let mut refused = false;
         let answer = self.connection.query_rows(sql, values, &mut |row| {

@@ -5,7 +5,7 @@ use locule_core::context::{Agent, Deed, DeletedTopic, Entry, EntryQuery, Json, N
 use locule_core::memory::NewMemory;
 use locule_core::{Code, Result, limit};
 
-use crate::house::{House, Layout, Process, RLS, RLS_SEALED, User, code, model, ready};
+use crate::house::{ENCRYPTED, House, Layout, Process, RLS, RLS_SEALED, User, code, model, ready};
 use crate::sealed::dump;
 
 for_each_layout! {
@@ -19,6 +19,7 @@ for_each_layout! {
     as_many_entries_and_agents_as_there_may_be
     what_context_takes_counts_and_is_free_again
     what_was_read_and_is_changed_meanwhile_is_not_written_over
+    a_value_is_changed_on_what_was_read_and_the_entry_stays_what_it_is
     changes_are_told_to_who_looks_from_elsewhere
     many_who_append_at_once_lose_nothing
     as_many_as_there_may_be_however_many_write_at_once
@@ -386,6 +387,56 @@ fn what_was_read_and_is_changed_meanwhile_is_not_written_over(layout: &Layout) {
     assert_eq!(after, Entry { value: json("[{\"a\":1}]"), revision: after.revision, ..before });
     house.clock.advance_s(31);
     assert_eq!(alice.keys(None), ["k"], "the time that it has does not begin again");
+}
+
+fn a_value_is_changed_on_what_was_read_and_the_entry_stays_what_it_is(layout: &Layout) {
+    let house = House::quick(layout, |_| {});
+    let (alice, bob) = (house.alice(), house.bob());
+    let edit = |push: Push| alice.write(|writer| writer.edit_context(push));
+    let on = |revision, push: Push| Push { expected_revision: Some(revision), ..push };
+    // Where there is none, one begins as the push says.
+    alice.follow("f", &["t"]);
+    let first = edit(on(0, Push { ttl_s: Some(60.0), ..from("a", to_topics("k", &["t"])) })).unwrap();
+    assert_eq!((&first.audience, first.ttl_s), (&Some(names(&["f"])), Some(60.0)));
+    assert_eq!(code(edit(on(0, push("k", "2")))), Some(Code::Conflict));
+    // Who follows by now is not let in by it, and the time that it has does not begin again.
+    alice.follow("late", &["t"]);
+    house.clock.advance_s(30);
+    let second = edit(on(first.revision, push("k", "2"))).unwrap();
+    assert_eq!(second, Entry { value: json("2"), revision: second.revision, ..first.clone() });
+    assert_eq!(code(edit(on(first.revision, push("k", "3")))), Some(Code::Conflict));
+    assert_eq!(code(edit(from("late", push("k", "3")))), Some(Code::NotAllowed));
+    bob.write(|writer| writer.edit_context(push("k", "\"bob's\""))).unwrap();
+    assert_eq!(alice.entry("k"), Some(second));
+    let by_another = edit(from("f", push("k", "4"))).unwrap();
+    assert_eq!(by_another.writer, Some(name("f")));
+    house.clock.advance_s(31);
+    // What has expired is not there: the next begins anew.
+    assert_eq!(edit(on(0, push("k", "5"))).unwrap().audience, None);
+}
+
+/// Whoever asks for changes again and again gets all of them, however large they are.
+#[test]
+fn changes_that_are_too_much_for_one_answer_come_in_several() {
+    let house = House::quick(&ENCRYPTED, |_| {});
+    let alice = house.alice();
+    let large = json(&format!("\"{}\"", "x".repeat(limit::CONTEXT_VALUE_BYTES.max - 2)));
+    let count = limit::CONTEXT_ANSWER_BYTES.max / limit::CONTEXT_VALUE_BYTES.max + 1;
+    // As many as one answer takes if they were nothing but their values, and one more.
+    for number in 0..count {
+        let key = name(&number.to_string());
+        alice.push(Push { topics: names(&["t", "u"]), ..Push::new(key, large.clone()) }).unwrap();
+    }
+    let look = |after| alice.read(|reader| reader.context_changes(after, None)).unwrap();
+    let first = look(0).unwrap();
+    assert_eq!((first.entries.len(), first.keys.len(), first.more), (count - 2, count, true));
+    let second = look(first.revision).unwrap();
+    assert_eq!((second.entries.len(), second.keys.len(), second.more), (2, count, false));
+    assert_eq!(look(second.revision), None);
+    // What was written at once has one revision, and is not torn apart.
+    alice.write(|writer| writer.delete_topic(&name("t"))).unwrap();
+    let at_once = look(second.revision).unwrap();
+    assert_eq!((at_once.entries.len(), at_once.more), (count, false));
 }
 
 fn changes_are_told_to_who_looks_from_elsewhere(layout: &Layout) {

@@ -74,6 +74,8 @@ mod audit;
 mod backups;
 mod clusters;
 mod context;
+mod context_bounds;
+mod context_kill;
 mod directory;
 mod directory_shared;
 mod disk;

@@ -76,7 +76,7 @@ async fn agents(caller: Caller<ReadMemories>) -> Result<axum::Json<AgentsOut>, R
     Ok(axum::Json(AgentsOut { agents }))
 }
 
-/// What an agent follows, or where it may post: one of the two.
+/// What an agent follows, what it follows no longer, or where it may post: one of the three.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct AgentIn {
@@ -87,6 +87,10 @@ struct AgentIn {
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
     topics: Option<Vec<Name>>,
+    /// The topics that it follows no longer; others stay.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    leaves: Option<Vec<Name>>,
     /// The topics that it may post to from now on; to any, if there are none.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
@@ -96,18 +100,20 @@ struct AgentIn {
     user_id: Option<String>,
 }
 
-/// Say what an agent follows, or where it may post. The agent is made if there is none.
+/// Say what an agent follows, or where it may post. The agent is made if there is none, unless it only leaves.
 #[utoipa::path(put, path = "/api/{user_id}/context/agents", tag = "context", request_body = AgentIn,
     params(("user_id" = String, Path, description = "Your own id, or `me`")),
     responses((status = 200, body = Object, description = "The agent: `name`, `topics`, `posts`"),
               (status = 422, body = Problem), (status = 413, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]
 async fn change_agent(caller: Caller<WriteMemories>, Json(body): Json<AgentIn>) -> Result<axum::Json<Agent>, Refusal> {
-    let AgentIn { name, topics, posts, user_id } = body;
-    let caller = caller.also_names(user_id);
-    let agent = match (topics, posts) {
-        (Some(topics), None) => caller.write(move |engine, scope| engine.subscribe(scope, &name, topics)).await?,
-        (None, Some(posts)) => caller.write(move |engine, scope| engine.permit(scope, &name, posts)).await?,
-        _ => return Err(Error::invalid("Give `topics`, or `posts`: one at a time.").into()),
+    let AgentIn { name, topics, leaves, posts, user_id } = body;
+    if [&topics, &leaves, &posts].into_iter().flatten().count() != 1 {
+        return Err(Error::invalid("Give `topics`, `leaves` or `posts`: one at a time.").into());
+    }
+    let change = move |engine: &locule::Engine, scope| match (topics, leaves) {
+        (Some(topics), _) => engine.subscribe(scope, &name, topics),
+        (_, Some(leaves)) => engine.unsubscribe(scope, &name, &leaves).map(|(_, agent)| agent),
+        _ => engine.permit(scope, &name, posts.unwrap_or_default()),
     };
-    Ok(axum::Json(agent))
+    Ok(axum::Json(caller.also_names(user_id).write(change).await?))
 }

@@ -1,7 +1,6 @@
 //! Changes of the context as they happen, as server-sent events. What this server changes is told at once; what others change,
 //! within a second.
 
-use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +8,9 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use locule::context::{Changes, Name, Wake};
+use locule::context::{Changes, Follower, Name, Told, Wake};
 use locule::{Error, Result};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{Sender, channel};
 use tokio_stream::wrappers::ReceiverStream;
@@ -47,7 +46,7 @@ struct ChangesQuery {
     /// Only what this agent may read.
     agent: Option<String>,
     /// For how many seconds to follow, 900 at most and if left out; with 0 what is there is told, and that is the end.
-    wait_s: Option<u64>,
+    wait_s: Option<f64>,
     /// If given, the caller's own id.
     user_id: Option<String>,
 }
@@ -73,15 +72,17 @@ async fn changes(
             return Err(Error::invalid("`Last-Event-ID` is the id of an event of this stream.").into());
         }
     };
+    let wait_s = query.wait_s.unwrap_or(LAST.as_secs_f64()).clamp(-1.0, LAST.as_secs_f64());
+    let wait = Duration::try_from_secs_f64(wait_s)
+        .map_err(|_| Error::invalid("`wait_s` is a number of seconds, 0 or more."))?;
     let caller = caller.also_names(query.user_id);
     let agent = query.agent.as_deref().map(Name::of);
     // The first look is the request's own: what is refused is refused before anything is answered.
     let first = look(&caller, after, agent.clone()).await?;
     let place = caller.stream()?;
-    let wait = query.wait_s.map_or(LAST, |wait_s| LAST.min(Duration::from_secs(wait_s)));
     let end = tokio::time::Instant::now() + wait;
     let (give, take) = channel(EVENTS);
-    let following = Following { caller, agent, place, give, after, end, known: None };
+    let following = Following { caller, agent, place, give, follower: Follower::after(after), end };
     tokio::spawn(following.run(first));
     let events = Sse::new(ReceiverStream::new(take));
     Ok(events.keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response())
@@ -97,20 +98,8 @@ struct Following {
     agent: Option<Name>,
     place: Place,
     give: Sender<Result<Event, Infallible>>,
-    after: u64,
+    follower: Follower,
     end: tokio::time::Instant,
-    /// The keys that they know of, once they were told.
-    known: Option<BTreeSet<Name>>,
-}
-
-#[derive(Serialize)]
-struct Keys<'a> {
-    keys: &'a [Name],
-}
-
-#[derive(Serialize)]
-struct Removed {
-    key: Name,
 }
 
 impl Following {
@@ -124,48 +113,37 @@ impl Following {
         let mut stopping = self.place.stopping();
         let mut found = Ok(first);
         loop {
+            let more = found.as_ref().is_ok_and(|found| found.as_ref().is_some_and(|changes| changes.more));
             let told = match found {
                 Ok(Some(changes)) => self.tell(changes).await,
                 Ok(None) => Some(()),
                 // Who asks too much of a busy server asks again.
                 Err(Refusal(error)) => error.code().retry_after_s().map(drop),
             };
-            if told.is_none() || self.give.is_closed() || tokio::time::Instant::now() >= self.end {
+            if told.is_none() || self.give.is_closed() || (!more && tokio::time::Instant::now() >= self.end) {
                 break;
             }
-            tokio::select! {
-                () = woken.notified() => {}
-                () = tokio::time::sleep(LOOK) => {}
-                () = tokio::time::sleep_until(self.end) => break,
-                () = self.give.closed() => break,
-                _ = stopping.wait_for(|stopping| *stopping) => break,
+            if !more {
+                tokio::select! {
+                    () = woken.notified() => {}
+                    () = tokio::time::sleep(LOOK) => {}
+                    () = tokio::time::sleep_until(self.end) => break,
+                    () = self.give.closed() => break,
+                    _ = stopping.wait_for(|stopping| *stopping) => break,
+                }
             }
-            found = look(&self.caller, self.after, self.agent.clone()).await;
+            found = look(&self.caller, self.follower.revision(), self.agent.clone()).await;
         }
         drop(watch);
     }
 
     /// Tells of changes; `None` if there is nobody to be told.
     async fn tell(&mut self, changes: Changes) -> Option<()> {
-        let Changes { revision, entries, keys } = changes;
-        if self.known.is_none() {
-            self.send("keys", revision, &Keys { keys: &keys }).await?;
+        for Told { after, news } in self.follower.tell(changes) {
+            let data = serde_json::to_string(&news).ok()?;
+            let event = Event::default().event(news.event()).id(after.to_string()).data(data);
+            self.give.send(Ok(event)).await.ok()?;
         }
-        for entry in entries {
-            self.send("entry", entry.revision, &entry).await?;
-        }
-        let keys: BTreeSet<Name> = keys.into_iter().collect();
-        let gone: Vec<Name> = self.known.iter().flatten().filter(|key| !keys.contains(key)).cloned().collect();
-        for key in gone {
-            self.send("removed", revision, &Removed { key }).await?;
-        }
-        self.known = Some(keys);
-        self.after = revision;
         Some(())
-    }
-
-    async fn send(&self, event: &str, revision: u64, data: &impl Serialize) -> Option<()> {
-        let event = Event::default().event(event).id(revision.to_string()).data(serde_json::to_string(data).ok()?);
-        self.give.send(Ok(event)).await.ok()
     }
 }

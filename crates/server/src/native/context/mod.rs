@@ -21,7 +21,9 @@ use crate::problem::{Problem, Refusal};
 /// The routes.
 pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
-        .routes(routes!(list, push, remove))
+        .routes(routes!(list, push, edit, remove))
+        .routes(routes!(read))
+        .routes(routes!(remove_one))
         .routes(routes!(append))
         .routes(routes!(expire))
         .routes(routes!(statistics))
@@ -62,15 +64,57 @@ enum Entries {
               (status = 413, body = Problem, description = "The values are too many for one answer"),
               (status = 422, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]
 async fn list(caller: Caller<ReadMemories>, Query(query): Query<ListQuery>) -> Result<axum::Json<Entries>, Refusal> {
-    let values = query.values.unwrap_or(true);
-    let wanted = EntryQuery {
-        agent: query.agent.as_deref().map(Name::of),
-        topic: query.topic.as_deref().map(Name::of),
-        keys: query.key.as_deref().map(|key| vec![Name::of(key)]),
-        bytes_max: Some(locule::limit::CONTEXT_ANSWER_BYTES.max),
-        ..EntryQuery::default()
-    };
-    let found = caller.also_names(query.user_id).read(move |engine, scope| {
+    let ListQuery { agent, topic, key, values, user_id } = query;
+    let name = |text: Option<String>| text.as_deref().map(Name::of);
+    entries(caller.also_names(user_id), name(agent), name(topic), name(key).map(|key| vec![key]), values).await
+}
+
+/// Which entries, in a body: a key may be any text, and longer than an address.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ReadIn {
+    /// Only those that this agent may read; without it, all of them.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    agent: Option<Name>,
+    /// Only those that were pushed to this topic.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    topic: Option<Name>,
+    /// Only those of these keys, 1,000 at most, and in their order.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    keys: Option<Vec<Name>>,
+    /// Whether to read the values too; `true` if left out.
+    #[serde(default)]
+    values: Option<bool>,
+    /// If given, the caller's own id.
+    #[serde(default)]
+    user_id: Option<String>,
+}
+
+/// Read entries: the same, for keys that do not fit into an address, and for several at once.
+#[utoipa::path(post, path = "/api/{user_id}/context/read", tag = "context", request_body = ReadIn,
+    params(("user_id" = String, Path, description = "Your own id, or `me`")),
+    responses((status = 200, body = Object, description = "`entries`, as above"),
+              (status = 413, body = Problem, description = "The values are too many for one answer"),
+              (status = 422, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]
+async fn read(caller: Caller<ReadMemories>, Json(body): Json<ReadIn>) -> Result<axum::Json<Entries>, Refusal> {
+    let ReadIn { agent, topic, keys, values, user_id } = body;
+    entries(caller.also_names(user_id), agent, topic, keys, values).await
+}
+
+async fn entries(
+    caller: Caller<ReadMemories>,
+    agent: Option<Name>,
+    topic: Option<Name>,
+    keys: Option<Vec<Name>>,
+    values: Option<bool>,
+) -> Result<axum::Json<Entries>, Refusal> {
+    let values = values.unwrap_or(true);
+    let bytes_max = Some(locule::limit::CONTEXT_ANSWER_BYTES.max);
+    let wanted = EntryQuery { agent, topic, keys, bytes_max, ..EntryQuery::default() };
+    let found = caller.read(move |engine, scope| {
         Ok(if values {
             Entries::Read { entries: engine.context_entries(scope, &wanted)? }
         } else {
@@ -155,6 +199,19 @@ async fn append(caller: Caller<WriteMemories>, Json(body): Json<PushIn>) -> Resu
     Ok(axum::Json(caller.also_names(user).write(move |engine, scope| engine.append_context(scope, push)).await?))
 }
 
+/// Change the value of an entry, which keeps its audience, topics and time to live; begin one, as the body says, where there is
+/// none. With `expected_revision` it is written on the value that was read, or not at all.
+#[utoipa::path(patch, path = "/api/{user_id}/context", tag = "context", request_body = PushIn,
+    params(("user_id" = String, Path, description = "Your own id, or `me`")),
+    responses((status = 200, body = Object, description = "The entry"),
+              (status = 409, body = Problem, description = "It has been changed meanwhile"),
+              (status = 403, body = Problem, description = "Not your space; or the sender may not write over this entry"),
+              (status = 422, body = Problem), (status = 413, body = Problem), (status = 401, body = Problem)))]
+async fn edit(caller: Caller<WriteMemories>, Json(body): Json<PushIn>) -> Result<axum::Json<Entry>, Refusal> {
+    let (push, user) = body.read();
+    Ok(axum::Json(caller.also_names(user).write(move |engine, scope| engine.edit_context(scope, push)).await?))
+}
+
 /// What to remove.
 #[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -202,6 +259,35 @@ async fn remove(
         }
     };
     Ok(axum::Json(RemovedOut { removed }))
+}
+
+/// What to remove, in a body: a key may be any text, and longer than an address.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct RemoveIn {
+    /// The entry of this key.
+    #[schema(value_type = String)]
+    key: Name,
+    /// Only if this agent may read the entry or has written it.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    agent: Option<Name>,
+    /// If given, the caller's own id.
+    #[serde(default)]
+    user_id: Option<String>,
+}
+
+/// Remove an entry whose key does not fit into an address.
+#[utoipa::path(post, path = "/api/{user_id}/context/remove", tag = "context", request_body = RemoveIn,
+    params(("user_id" = String, Path, description = "Your own id, or `me`")),
+    responses((status = 200, body = RemovedOut), (status = 422, body = Problem), (status = 403, body = Problem), (status = 401, body = Problem)))]
+async fn remove_one(
+    caller: Caller<WriteMemories>,
+    Json(body): Json<RemoveIn>,
+) -> Result<axum::Json<RemovedOut>, Refusal> {
+    let RemoveIn { key, agent, user_id } = body;
+    let remove = move |engine: &locule::Engine, scope| engine.remove_context(scope, &key, agent.as_ref());
+    Ok(axum::Json(RemovedOut { removed: caller.also_names(user_id).write(remove).await? }))
 }
 
 /// How many entries went.

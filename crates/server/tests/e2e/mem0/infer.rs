@@ -408,17 +408,23 @@ fn the_native_face_asks_for_it_with_a_word(layout: Layout) {
         done(&alice, job["id"].as_str().unwrap());
         alice.get(&format!("/api/me/jobs/{}", job["id"].as_str().unwrap())).expect(200).json()
     };
-    let first = job(json!({"memory": tea, "infer": true, "agent_id": "chef"}));
+    let first = job(json!({"memory": tea.clone(), "infer": true, "agent_id": "chef"}));
     assert_eq!((&first["status"], &first["payload"]), (&json!("succeeded"), &json!({})));
     let messages = json!([{"role": "user", "content": "and"}, {"role": "assistant", "content": coffee}]);
     job(json!({"messages": messages, "infer": true, "custom_instructions": "of the request"}));
-    let mut expected = vec!["and".to_owned(), tea, coffee];
+    let mut expected = vec!["and".to_owned(), tea.clone(), coffee];
     expected.sort();
     assert_eq!(texts(&alice), expected);
     assert!(model.asked()[1].body.contains("of the request"));
     // A job's results name its memories, and say nothing of them.
     assert_eq!(first["results"]["memories"].as_array().unwrap().len(), 1);
-    assert!(!first.to_string().contains('«'), "{first}");
+    assert!(!first["results"].to_string().contains('«'), "{first}");
+    // Whoever asks for the job is told what they say now.
+    let id = first["results"]["memories"][0]["id"].as_str().unwrap();
+    assert_eq!(first["found"], json!([{"id": id, "memory": tea, "existing": false}]));
+    alice.delete(&format!("/memories/{id}")).expect(204);
+    let again = alice.get(&format!("/jobs/{}", first["id"].as_str().unwrap())).expect(200).json();
+    assert_eq!(again["found"], json!([{"id": id, "memory": null, "existing": false}]));
     for bad in [
         json!({"infer": true}),
         json!({"infer": true, "memory": "x", "messages": messages}),
@@ -429,6 +435,8 @@ fn the_native_face_asks_for_it_with_a_word(layout: Layout) {
         json!({"infer": true, "memory": "a\u{0}b"}),
         json!({"messages": messages}),
         json!({"memory": "x", "custom_instructions": "y"}),
+        json!({"memory": "x", "procedural": true}),
+        json!({"memory": "x", "infer": true, "procedural": true}),
     ] {
         alice.post("/memories", bad).expect(422);
     }
