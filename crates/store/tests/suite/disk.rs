@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use locule_core::Code;
+use locule_core::context::{EntryQuery, Json, Push};
 use locule_core::memory::NewMemory;
 use tempfile::TempDir;
 
+use crate::context::{name, push};
 use crate::house::{House, Layout, code, embed, traces};
 
 for_each_file_layout! {
@@ -54,6 +56,9 @@ fn on_a_full_disk_nothing_is_stored_and_reading_and_erasing_work(layout: &Layout
         for n in 0..10 {
             user.add(&format!("number {n}"));
         }
+        user.write(|writer| writer.subscribe(&name("a"), vec![name("t"), name("u")])).unwrap();
+        user.push(Push { topics: vec![name("t"), name("u")], ..push("shared", "[]") }).unwrap();
+        user.push(push("list", "[]")).unwrap();
     }
     let filler = disk.fill();
     let mut refused = 0;
@@ -74,12 +79,14 @@ fn on_a_full_disk_nothing_is_stored_and_reading_and_erasing_work(layout: &Layout
         }
     }
     assert!(refused > 5);
+    context_finds_no_room_either(&house, &disk);
     // A new user finds no room, and is no less new for it.
     assert_eq!(code(house.user("dave").try_add(vec![NewMemory::text("x canary-of-dave")])), Some(Code::StorageFull));
     assert_eq!(house.user("dave").all(), []);
     for user in [house.alice(), house.bob()] {
         assert!(user.texts().len() >= 10);
         assert_eq!(user.search(&embed("number"), 10).unwrap().len(), 10);
+        assert_eq!(user.entries(&EntryQuery::default()).len(), 2);
         assert!(user.read(|reader| reader.verify_audit()).unwrap().is_ok());
     }
     house.store.spaces.close().unwrap();
@@ -107,4 +114,38 @@ fn on_a_full_disk_nothing_is_stored_and_reading_and_erasing_work(layout: &Layout
     house.store.spaces.publish().unwrap();
     assert!(house.data().join("reserve").exists());
     assert!(house.store.directory.verify_trail(&house.operator()).unwrap().is_ok());
+}
+
+/// Whatever is done to the context where there is no room for it: nothing of it is there, and what was there is read.
+fn context_finds_no_room_either(house: &House, disk: &SmallDisk) {
+    let alice = house.alice();
+    let long = Json::of(&format!("\"{}\"", "x".repeat(40_000))).unwrap();
+    let everything = || {
+        let agents = alice.read(|reader| reader.context_agents()).unwrap();
+        (alice.entries(&EntryQuery::default()), agents, alice.read(|reader| reader.state()).unwrap())
+    };
+    let before = everything();
+    let many: Vec<_> = (0..500).map(|n| name(&format!("a topic with a number in it {n}"))).collect();
+    let mut refused = 0;
+    while refused < 20 {
+        disk.fill();
+        let outcome = alice.write(|writer| match refused % 4 {
+            0 => writer.push_context(Push::new(name("new"), long.clone())).map(drop),
+            1 => writer.append_context(Push::new(name("list"), long.clone())).map(drop),
+            2 => writer.push_context(Push { value: long.clone(), ..push("shared", "1") }).map(drop),
+            _ => writer.subscribe(&name("b"), many.clone()).map(drop),
+        });
+        assert_eq!(code(outcome), Some(Code::StorageFull));
+        assert_eq!(everything(), before);
+        refused += 1;
+    }
+    // What needs little may find it, and then it is whole; or it does not, and then nothing is.
+    disk.fill();
+    match code(alice.write(|writer| writer.delete_topic(&name("t")))) {
+        None => {
+            let shared = alice.read(|reader| reader.context_entry(&name("shared"))).unwrap().unwrap();
+            assert_eq!((shared.topics, everything().1[0].topics.len()), (vec![name("u")], 1));
+        }
+        Some(code) => assert_eq!((code, everything()), (Code::StorageFull, before)),
+    }
 }

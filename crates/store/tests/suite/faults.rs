@@ -4,9 +4,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use locule_core::Code;
+use locule_core::context::{EntryQuery, Json, Push};
 use locule_core::memory::NewMemory;
 use rusqlite::Connection;
 
+use crate::context::{name, push};
 use crate::house::{DIMENSION, Dice, ENCRYPTED, House, Layout, PLAIN, User, code, copy, embed, model, request};
 
 for_each_file_layout! {
@@ -29,6 +31,10 @@ fn read_all(user: User) -> Option<Code> {
         reader.export_relationships(&mut |_| Ok(()))?;
         reader.runs(&locule_core::memory::RunQuery::default())?;
         reader.statistics()?;
+        reader.context_entries(&EntryQuery { expired: true, ..EntryQuery::default() }, &mut |_| Ok(()))?;
+        reader.context_entry(&name("k7"))?;
+        reader.context_topics()?;
+        reader.context_statistics()?;
         reader.audit(&mut |_| Ok(()))?;
         reader.verify_audit()?.map_err(|_| locule_core::Error::new(Code::SpaceCorrupt, "the chain is broken"))?;
         let words = ["number".to_owned(), "colour".to_owned()];
@@ -55,6 +61,17 @@ fn fill(user: User) {
     }
     let first = user.all()[0].id;
     user.write(|writer| writer.delete(first)).unwrap();
+    user.write(|writer| {
+        for n in 0..40 {
+            let agent = name(&format!("agent {n}"));
+            writer.subscribe(&agent, vec![name("t"), name(&"u".repeat(20 * n))])?;
+            let value = Json::of(&format!("\"{}\"", "v".repeat(n * 200))).unwrap();
+            let topics = vec![name("t")];
+            writer.push_context(Push { topics, ..Push::new(name(&format!("k{n}")), value) })?;
+        }
+        Ok(())
+    })
+    .unwrap();
 }
 
 /// Alice's space answers that it is damaged, to readers and writers; Bob's is as it was; and the file is kept.
@@ -63,9 +80,11 @@ fn assert_only_hers_is_damaged(house: &House, file: &Path) {
     for _ in 0..2 {
         assert_eq!(read_all(house.alice()), Some(Code::SpaceCorrupt));
         assert_eq!(code(house.alice().try_add(vec![NewMemory::text("x canary-of-alice")])), Some(Code::SpaceCorrupt));
+        assert_eq!(code(house.alice().push(push("k1", "1"))), Some(Code::SpaceCorrupt));
         assert_eq!(read_all(house.bob()), None);
     }
     house.bob().add("goes on");
+    house.bob().push(push("k1", "1")).unwrap();
     assert!(std::fs::read(file).ok() == kept, "the damaged file was changed");
 }
 

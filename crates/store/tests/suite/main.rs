@@ -75,6 +75,7 @@ mod backups;
 mod clusters;
 mod context;
 mod context_bounds;
+mod context_kill;
 mod directory;
 mod directory_shared;
 mod disk;

@@ -5,9 +5,9 @@
 //! What follows from a seed is the same on every layout, to the last answer.
 
 mod answers;
-mod context;
+pub mod context;
 mod memories;
-mod mesh;
+pub mod mesh;
 mod person;
 mod relationships;
 
