@@ -4,7 +4,7 @@ use locule_core::context::{Agent, DeletedTopic, Entry, EntryQuery, Json, Name, P
 use locule_core::memory::NewMemory;
 use locule_core::{Code, Result, limit};
 
-use crate::house::{ENCRYPTED, House, Layout, Process, RLS, RLS_SEALED, User, code, model, ready};
+use crate::house::{ENCRYPTED, House, Layout, RLS, RLS_SEALED, User, code, model, ready};
 use crate::sealed::dump;
 
 for_each_layout! {
@@ -20,7 +20,6 @@ for_each_layout! {
     what_was_read_and_is_changed_meanwhile_is_not_written_over
     a_value_is_changed_on_what_was_read_and_the_entry_stays_what_it_is
     changes_are_told_to_who_looks_from_elsewhere
-    many_who_append_at_once_lose_nothing
     as_many_as_there_may_be_however_many_write_at_once
     somebody_else_sees_nothing
     clearing_and_erasing_leave_nothing
@@ -469,27 +468,6 @@ fn changes_are_told_to_who_looks_from_elsewhere(layout: &Layout) {
     assert_eq!(told.load(std::sync::atomic::Ordering::SeqCst), 2);
     // A revision from a future that was taken back.
     assert_eq!(look(1_000_000, None).unwrap().entries.len(), 2);
-}
-
-fn many_who_append_at_once_lose_nothing(layout: &Layout) {
-    let house = House::quick(layout, |_| {});
-    let other = house.neighbour();
-    let processes: [&Process; 2] = [&house, &other];
-    std::thread::scope(|threads| {
-        for writer in 0..10_usize {
-            let process = processes[writer % 2];
-            threads.spawn(move || {
-                for number in 0..10 {
-                    let item = push("list", &format!("\"{writer}-{number}\""));
-                    again(|| process.alice().write(|writer| writer.append_context(item.clone())));
-                }
-            });
-        }
-    });
-    let list: Vec<String> = serde_json::from_str(house.alice().entry("list").unwrap().value.text()).unwrap();
-    assert_eq!(list.len(), 100);
-    assert_eq!(list.iter().collect::<std::collections::HashSet<_>>().len(), 100);
-    assert_eq!(other.alice().keys(None), ["list"]);
 }
 
 fn as_many_as_there_may_be_however_many_write_at_once(layout: &Layout) {
