@@ -4,9 +4,10 @@
 
 use std::time::Duration;
 
+use jiff::fmt::rfc2822;
 use locule_core::{Code, Error, Result, deadline};
 use ureq::Agent;
-use ureq::http::Uri;
+use ureq::http::{HeaderMap, Uri};
 
 /// A client for one configured address.
 pub(crate) struct Http {
@@ -64,9 +65,8 @@ impl Http {
         }
         let mut response = request.send_json(body).map_err(unreachable)?;
         let status = response.status().as_u16();
-        let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
         if status == 429 || status >= 500 {
-            return Ok(Answer::Later(status, retry_after));
+            return Ok(Answer::Later(status, retry_after_s(response.headers())));
         }
         let text = response.body_mut().with_config().limit(bytes_max).read_to_string().map_err(unreachable)?;
         if status == 200 {
@@ -75,6 +75,15 @@ impl Http {
             Ok(Answer::Refused(status, text.chars().take(300).collect()))
         }
     }
+}
+
+/// After how many seconds to come back: a number, or a date, which is held against the one of the answer (RFC 9110, 10.2.3).
+fn retry_after_s(headers: &HeaderMap) -> Option<u64> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let moment = |name: &str| rfc2822::parse(text(name)?).ok();
+    let date =
+        || moment("retry-after")?.timestamp().duration_since(moment("date")?.timestamp()).as_secs().try_into().ok();
+    text("retry-after")?.parse().ok().or_else(date)
 }
 
 fn is_this_machine(host: &str) -> bool {
@@ -98,6 +107,20 @@ mod tests {
         }
         for bad in ["http://example.com", "http://127.0.0.1.example.com", "ftp://example.com", "file:///x", "x", ""] {
             assert!(!ask(bad), "{bad}");
+        }
+    }
+    #[test]
+    fn a_time_to_come_back_is_a_number_or_a_date() {
+        const NOW: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let of = |after: &str, date: &str| {
+            let headers = [("retry-after", after), ("date", date)];
+            let read = |(name, value): (&str, &str)| Some((name.parse().ok()?, value.parse().ok()?));
+            retry_after_s(&headers.into_iter().filter_map(read).collect())
+        };
+        assert_eq!(of("7", NOW), Some(7));
+        assert_eq!(of("Sun, 06 Nov 1994 08:50:37 GMT", NOW), Some(60));
+        for (after, date) in [("Sun, 06 Nov 1994 08:49:00 GMT", NOW), ("soon", NOW), (NOW, "today"), ("-1", NOW)] {
+            assert_eq!(of(after, date), None, "{after} {date}");
         }
     }
 }
