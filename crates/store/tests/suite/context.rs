@@ -1,6 +1,6 @@
 //! The context of agents: who may read what, who may write what, what is gone when, and that nothing is lost.
 
-use locule_core::context::{Agent, DeletedTopic, Entry, EntryQuery, Json, Name, Push, Statistics};
+use locule_core::context::{Agent, DeletedTopic, Entry, EntryQuery, Follower, Json, Name, News, Push, Statistics};
 use locule_core::memory::NewMemory;
 use locule_core::{Code, Result, limit};
 
@@ -412,28 +412,33 @@ fn a_value_is_changed_on_what_was_read_and_the_entry_stays_what_it_is(layout: &L
     assert_eq!(edit(on(0, push("k", "5"))).unwrap().audience, None);
 }
 
-/// Whoever asks for changes again and again gets all of them, however large they are.
+/// Whoever asks for changes again and again gets all of them once, however large they are, also those that were written at once.
 #[test]
 fn changes_that_are_too_much_for_one_answer_come_in_several() {
     let house = House::quick(&ENCRYPTED, |_| {});
     let alice = house.alice();
-    let large = json(&format!("\"{}\"", "x".repeat(limit::CONTEXT_VALUE_BYTES.max - 2)));
-    let count = limit::CONTEXT_ANSWER_BYTES.max / limit::CONTEXT_VALUE_BYTES.max + 1;
-    // As many as one answer takes if they were nothing but their values, and one more.
-    for number in 0..count {
+    let third = json(&format!("\"{}\"", "x".repeat(limit::CONTEXT_CHANGES_BYTES.max / 3)));
+    for number in 0..7 {
         let key = name(&number.to_string());
-        alice.push(Push { topics: names(&["t", "u"]), ..Push::new(key, large.clone()) }).unwrap();
+        alice.push(Push { topics: names(&["t", "u"]), ..Push::new(key, third.clone()) }).unwrap();
     }
-    let look = |after| alice.read(|reader| reader.context_changes(after, None)).unwrap();
-    let first = look(0).unwrap();
-    assert_eq!((first.entries.len(), first.keys.len(), first.more), (count - 2, count, true));
-    let second = look(first.revision).unwrap();
-    assert_eq!((second.entries.len(), second.keys.len(), second.more), (2, count, false));
-    assert_eq!(look(second.revision), None);
-    // What was written at once has one revision, and is not torn apart.
+    let mut follower = Follower::default();
+    let mut all = || {
+        let mut told = Vec::new();
+        loop {
+            let look = |reader: &locule_store::Reader| reader.context_changes(follower.heard(), None);
+            let Some(changes) = alice.read(look).unwrap() else { return told };
+            assert!((1..=2).contains(&changes.entries.len()) && changes.keys.len() == 7);
+            told.extend(follower.tell(changes).into_iter().filter_map(|told| match told.news {
+                News::Entry(entry) => Some((entry.key.to_string(), entry.revision)),
+                _ => None,
+            }));
+        }
+    };
+    let said = |revision: &dyn Fn(u64) -> u64| (0..7).map(|n| (n.to_string(), revision(n))).collect::<Vec<_>>();
+    assert_eq!(all(), said(&|n| n + 1));
     alice.write(|writer| writer.delete_topic(&name("t"))).unwrap();
-    let at_once = look(second.revision).unwrap();
-    assert_eq!((at_once.entries.len(), at_once.more), (count, false));
+    assert_eq!(all(), said(&|_| 8));
 }
 
 fn changes_are_told_to_who_looks_from_elsewhere(layout: &Layout) {
@@ -441,7 +446,7 @@ fn changes_are_told_to_who_looks_from_elsewhere(layout: &Layout) {
     let other = house.neighbour();
     let (here, there) = (house.alice(), other.alice());
     here.push(push("a", "1")).unwrap();
-    let look = |after, agent: Option<&str>| {
+    let look = |after: u64, agent: Option<&str>| {
         there.read(|reader| reader.context_changes(after, agent.map(name).as_ref())).unwrap()
     };
     let first = look(0, None).unwrap();

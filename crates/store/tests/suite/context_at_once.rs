@@ -105,7 +105,7 @@ fn anything(user: User, dice: &mut Dice) -> Result<()> {
 
 /// Looks until nothing more is done: what there is is within bounds and counts for what it is. Gives back what was heard of.
 fn follow(user: User, over: &AtomicBool, looks: &AtomicUsize) -> HashMap<Name, (u64, String)> {
-    let mut after = 0;
+    let mut after: u64 = 0;
     let mut known: HashMap<Name, (u64, String)> = HashMap::new();
     loop {
         // Before the look, so that the last one sees everything.
