@@ -7,13 +7,34 @@ import copy
 import inspect
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
-from typing import Any, AsyncIterator, Awaitable, Callable, List, Mapping, Optional, Sequence, TypeVar, Union
+from itertools import islice
+from typing import Any, AsyncIterator, Awaitable, Callable, Iterable, List, Mapping, Optional, Sequence, TypeVar, Union
 
+from .beside import Direction, Jobs, Relationships, Runs
 from .context import Context, pause
 from .errors import ConflictError
-from .records import Agent, Change, ContextStatistics, DeletedTopic, Entry, Json, Topic
+from .records import (
+    Agent,
+    Change,
+    ContextStatistics,
+    DeletedTopic,
+    Entry,
+    Job,
+    JobPage,
+    Json,
+    Neighbours,
+    Relationship,
+    RelationshipPage,
+    Results,
+    Run,
+    RunPage,
+    Topic,
+)
 
-__all__ = ["AsyncContext", "awaited"]
+__all__ = ["AsyncContext", "AsyncJobs", "AsyncRelationships", "AsyncRuns", "awaited", "walked"]
+
+#: How many things a walk brings over from its thread at once: as many as a page has.
+_AT_ONCE = 1000
 
 Answer = TypeVar("Answer")
 
@@ -21,6 +42,17 @@ Answer = TypeVar("Answer")
 async def awaited(executor: Optional[Executor], call: Callable[..., Answer], *arguments: Any, **fields: Any) -> Answer:
     """What a call answers, made in a thread."""
     return await asyncio.get_running_loop().run_in_executor(executor, partial(call, *arguments, **fields))
+
+
+async def walked(executor: Optional[Executor], items: Iterable[Answer]) -> AsyncIterator[Answer]:
+    """All of what is read a page at a time, in a thread."""
+    iterator = iter(items)
+    while True:
+        some = await awaited(executor, lambda: list(islice(iterator, _AT_ONCE)))
+        for item in some:
+            yield item
+        if len(some) < _AT_ONCE:
+            return
 
 
 class AsyncContext:
@@ -243,3 +275,137 @@ class AsyncContext:
 
     def __repr__(self) -> str:
         return repr(self._context)
+
+
+class AsyncRelationships:
+    """:class:`Relationships` for asyncio: the same calls, awaited."""
+
+    __slots__ = ("_relationships", "_executor")
+
+    def __init__(self, relationships: Relationships, executor: Optional[Executor] = None) -> None:
+        self._relationships = relationships
+        self._executor = executor
+
+    async def add(
+        self,
+        source_memory_id: str,
+        relationship_type: str,
+        target_memory_id: str,
+        *,
+        strength: float = 1.0,
+        metadata: Optional[Mapping[str, Any]] = None,
+    ) -> Relationship:
+        """See :meth:`Relationships.add`."""
+        add = self._relationships.add
+        given = (source_memory_id, relationship_type, target_memory_id)
+        return await awaited(self._executor, add, *given, strength=strength, metadata=metadata)
+
+    async def add_all(self, relationships: Sequence[Mapping[str, Any]]) -> Results[Relationship]:
+        """See :meth:`Relationships.add_all`."""
+        return await awaited(self._executor, self._relationships.add_all, relationships)
+
+    async def page(
+        self,
+        *,
+        memory_id: Optional[str] = None,
+        direction: Optional[Direction] = None,
+        relationship_type: Optional[str] = None,
+        limit: int = 100,
+        cursor: Optional[str] = None,
+    ) -> RelationshipPage:
+        """See :meth:`Relationships.page`."""
+        return await awaited(
+            self._executor,
+            self._relationships.page,
+            memory_id=memory_id,
+            direction=direction,
+            relationship_type=relationship_type,
+            limit=limit,
+            cursor=cursor,
+        )
+
+    def __aiter__(self) -> AsyncIterator[Relationship]:
+        """All of them, newest first, a page at a time."""
+        return walked(self._executor, self._relationships)
+
+    async def get(self, id: str) -> Relationship:
+        """See :meth:`Relationships.get`."""
+        return await awaited(self._executor, self._relationships.get, id)
+
+    async def delete(self, id: str) -> None:
+        """See :meth:`Relationships.delete`."""
+        return await awaited(self._executor, self._relationships.delete, id)
+
+    async def neighbours(
+        self,
+        memory_id: str,
+        *,
+        direction: Direction = "both",
+        hops: int = 1,
+        relationship_type: Optional[str] = None,
+        limit: int = 100,
+    ) -> Neighbours:
+        """See :meth:`Relationships.neighbours`."""
+        return await awaited(
+            self._executor,
+            self._relationships.neighbours,
+            memory_id,
+            direction=direction,
+            hops=hops,
+            relationship_type=relationship_type,
+            limit=limit,
+        )
+
+
+class AsyncRuns:
+    """:class:`Runs` for asyncio: the same calls, awaited."""
+
+    __slots__ = ("_runs", "_executor")
+
+    def __init__(self, runs: Runs, executor: Optional[Executor] = None) -> None:
+        self._runs = runs
+        self._executor = executor
+
+    async def page(self, *, limit: int = 100, cursor: Optional[str] = None) -> RunPage:
+        """See :meth:`Runs.page`."""
+        return await awaited(self._executor, self._runs.page, limit=limit, cursor=cursor)
+
+    def __aiter__(self) -> AsyncIterator[Run]:
+        """All of them, a page at a time."""
+        return walked(self._executor, self._runs)
+
+    async def end(self, run_id: str) -> int:
+        """See :meth:`Runs.end`."""
+        return await awaited(self._executor, self._runs.end, run_id)
+
+
+class AsyncJobs:
+    """:class:`Jobs` for asyncio: the same calls, awaited."""
+
+    __slots__ = ("_jobs", "_executor")
+
+    def __init__(self, jobs: Jobs, executor: Optional[Executor] = None) -> None:
+        self._jobs = jobs
+        self._executor = executor
+
+    async def page(
+        self, *, kind: Optional[str] = None, status: Optional[str] = None, limit: int = 100, cursor: Optional[str] = None
+    ) -> JobPage:
+        """See :meth:`Jobs.page`."""
+        return await awaited(self._executor, self._jobs.page, kind=kind, status=status, limit=limit, cursor=cursor)
+
+    def __aiter__(self) -> AsyncIterator[Job]:
+        """All of them, newest first, a page at a time."""
+        return walked(self._executor, self._jobs)
+
+    async def get(self, id: str) -> Job:
+        """See :meth:`Jobs.get`."""
+        return await awaited(self._executor, self._jobs.get, id)
+
+    async def replay(self, id: str) -> Job:
+        """See :meth:`Jobs.replay`."""
+        return await awaited(self._executor, self._jobs.replay, id)
+
+    async def delete(self, id: str) -> None:
+        """See :meth:`Jobs.delete`."""
+        return await awaited(self._executor, self._jobs.delete, id)

@@ -10,15 +10,27 @@ import time
 from concurrent.futures import Executor, ThreadPoolExecutor
 from ssl import SSLContext
 from typing import Any, AsyncIterator, BinaryIO, Callable, List, Mapping, Optional, Sequence, TypeVar, Union, cast
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from .context import pause
 from .errors import InvalidError
-from ._awaited import AsyncContext, awaited
+from ._awaited import AsyncContext, AsyncJobs, AsyncRelationships, AsyncRuns, awaited, walked
 from ._context_http import RemoteContext
 from ._http import Http, path
-from .records import Event, Json, MemoryRecord, Page, Receipt, Remembered, Results, Usage
-from .space import LOOK_S, NewMemory, Space, text_id
+from .records import (
+    Event,
+    Feedback,
+    Json,
+    MemoryRecord,
+    Page,
+    Receipt,
+    Remembered,
+    Results,
+    Settings,
+    Usage,
+    text_id,
+)
+from .space import LOOK_S, NewMemory, Space
 
 __all__ = ["Client", "AsyncClient", "AsyncSpace"]
 
@@ -86,10 +98,6 @@ class Remote:
         answer = json.loads(self._http.ask("POST", path(named, "/memories"), body))
         return json.dumps({"added": answer["memories"]} if "memories" in answer else {"job": answer["id"]})
 
-    def job(self, id: str, named: List[str]) -> str:
-        told = json.loads(self._http.ask("GET", path(named, "/jobs/", id)))
-        return json.dumps({"job": told["id"], **{name: told[name] for name in ("status", "error", "found")}})
-
     def context(self) -> RemoteContext:
         return RemoteContext(self._http)
 
@@ -101,8 +109,11 @@ class Remote:
         asked = json.loads(page)
         if "filters" in asked:
             asked["filters"] = json.dumps(asked["filters"])
+        return self._page(named, "/memories", asked)
+
+    def _page(self, named: List[str], rest: str, asked: Json) -> str:
         query = urlencode({name: value for name, value in asked.items() if value is not None})
-        return self._http.ask("GET", f"{path(named, '/memories')}?{query}")
+        return self._http.ask("GET", f"{path(named, rest)}?{query}")
 
     def get(self, id: str, named: List[str]) -> str:
         return self._http.ask("GET", path(named, "/memories/", id))
@@ -120,6 +131,55 @@ class Remote:
     def delete_all(self, filters: Optional[str], named: List[str]) -> int:
         query = "" if filters is None else "?" + urlencode({"filters": filters})
         return cast(int, json.loads(self._http.ask("DELETE", path(named, "/memories") + query))["deleted"])
+
+    def delete_expired(self, named: List[str]) -> int:
+        return cast(int, json.loads(self._http.ask("DELETE", path(named, "/memories/expired")))["deleted"])
+
+    def feedback(self, id: str, named: List[str]) -> str:
+        return self._http.ask("GET", f"{path(named, '/memories/', id)}/feedback")
+
+    def give_feedback(self, id: str, feedback: str, named: List[str]) -> None:
+        self._http.ask("PUT", f"{path(named, '/memories/', id)}/feedback", feedback)
+
+    def settings(self, named: List[str]) -> str:
+        return self._http.ask("GET", path(named, "/settings"))
+
+    def change_settings(self, change: str, named: List[str]) -> str:
+        return self._http.ask("PATCH", path(named, "/settings"), change)
+
+    def relate(self, relationships: str, named: List[str]) -> str:
+        answer = self._http.ask("POST", path(named, "/relationships"), f'{{"relationships":{relationships}}}')
+        return json.dumps(json.loads(answer)["relationships"])
+
+    def relationships(self, page: str, named: List[str]) -> str:
+        return self._page(named, "/relationships", json.loads(page))
+
+    def relationship(self, id: str, named: List[str]) -> str:
+        return self._http.ask("GET", path(named, "/relationships/", id))
+
+    def unrelate(self, id: str, named: List[str]) -> None:
+        self._http.ask("DELETE", path(named, "/relationships/", id))
+
+    def neighbours(self, id: str, walk: str, named: List[str]) -> str:
+        return self._page(named, f"/memories/{quote(id, safe='')}/neighbours", json.loads(walk))
+
+    def runs(self, page: str, named: List[str]) -> str:
+        return self._page(named, "/runs", json.loads(page))
+
+    def end_run(self, run_id: str, named: List[str]) -> int:
+        return cast(int, json.loads(self._http.ask("DELETE", path(named, "/runs/", run_id)))["deleted"])
+
+    def jobs(self, page: str, named: List[str]) -> str:
+        return self._page(named, "/jobs", json.loads(page))
+
+    def job(self, id: str, named: List[str]) -> str:
+        return self._http.ask("GET", path(named, "/jobs/", id))
+
+    def replay_job(self, id: str, named: List[str]) -> str:
+        return self._http.ask("POST", f"{path(named, '/jobs/', id)}/replay")
+
+    def delete_job(self, id: str, named: List[str]) -> None:
+        self._http.ask("DELETE", path(named, "/jobs/", id))
 
     def promote(self, id: str, named: List[str]) -> str:
         return self._http.ask("POST", f"{path(named, '/memories/', id)}/promote")
@@ -162,6 +222,21 @@ class AsyncSpace:
     def context(self) -> AsyncContext:
         """What this user's agents share: see :class:`AsyncContext`."""
         return AsyncContext(self._space.context, self._executor)
+
+    @property
+    def relationships(self) -> AsyncRelationships:
+        """How memories stand to each other: see :class:`Relationships`."""
+        return AsyncRelationships(self._space.relationships, self._executor)
+
+    @property
+    def runs(self) -> AsyncRuns:
+        """The runs that memories are of: see :class:`Runs`."""
+        return AsyncRuns(self._space.runs, self._executor)
+
+    @property
+    def jobs(self) -> AsyncJobs:
+        """What is done behind the answer: see :class:`Jobs`."""
+        return AsyncJobs(self._space.jobs, self._executor)
 
     async def _run(self, call: Callable[..., Answer], *arguments: Any, **fields: Any) -> Answer:
         return await awaited(self._executor, call, *arguments, **fields)
@@ -228,14 +303,8 @@ class AsyncSpace:
 
     async def __aiter__(self) -> AsyncIterator[MemoryRecord]:
         """Every memory, newest first, a page at a time."""
-        cursor: Optional[str] = None
-        while True:
-            page = await self.page(limit=1000, cursor=cursor)
-            for memory in page["memories"]:
-                yield memory
-            cursor = page["next_cursor"]
-            if cursor is None:
-                return
+        async for memory in walked(self._executor, self._space):
+            yield memory
 
     async def get(self, id: str) -> MemoryRecord:
         """See :meth:`Space.get`."""
@@ -260,6 +329,26 @@ class AsyncSpace:
     async def promote(self, id: str) -> MemoryRecord:
         """See :meth:`Space.promote`."""
         return await self._run(self._space.promote, id)
+
+    async def delete_expired(self) -> int:
+        """See :meth:`Space.delete_expired`."""
+        return await self._run(self._space.delete_expired)
+
+    async def settings(self) -> Settings:
+        """See :meth:`Space.settings`."""
+        return await self._run(self._space.settings)
+
+    async def change_settings(self, **changes: Any) -> Settings:
+        """See :meth:`Space.change_settings`."""
+        return await self._run(self._space.change_settings, **changes)
+
+    async def feedback(self, id: str) -> Feedback:
+        """See :meth:`Space.feedback`."""
+        return await self._run(self._space.feedback, id)
+
+    async def give_feedback(self, id: str, feedback: Optional[str], reason: Optional[str] = None) -> None:
+        """See :meth:`Space.give_feedback`."""
+        return await self._run(self._space.give_feedback, id, feedback, reason)
 
     async def usage(self) -> Usage:
         """See :meth:`Space.usage`."""

@@ -9,8 +9,8 @@ from typing import Any, Dict, List, Mapping, Optional, Type, Union
 
 from . import _native
 from .errors import InvalidError
-from .records import Json, encode
-from .space import Space, text_id
+from .records import Json, encode, text_id
+from .space import Space
 
 __all__ = ["LocalSpace", "Locule"]
 

@@ -9,25 +9,37 @@ from .errors import InvalidError, LimitError
 
 __all__ = [
     "Agent",
+    "Category",
     "Change",
     "ContextStatistics",
     "DeletedTopic",
     "Entry",
     "EntryChange",
     "Event",
+    "Feedback",
     "Found",
+    "Job",
+    "JobPage",
     "Json",
     "KeysChange",
     "MemoryRecord",
+    "Neighbour",
+    "Neighbours",
     "Page",
     "Receipt",
+    "Relationship",
+    "RelationshipPage",
     "Remembered",
     "RemovedChange",
     "Results",
+    "Run",
+    "RunPage",
+    "Settings",
     "Topic",
     "Usage",
     "decode",
     "encode",
+    "text_id",
 ]
 
 Json = Dict[str, Any]
@@ -107,6 +119,114 @@ class Remembered(TypedDict):
     job: Optional[str]
     error: Optional[str]
     found: List[Found]
+
+
+class _Relationship(TypedDict):
+    id: str
+    source_memory_id: str
+    target_memory_id: str
+    relationship_type: str
+    strength: float
+    metadata: Json
+    created_at: str
+
+
+class Relationship(_Relationship, total=False):
+    """How one memory stands to another. ``existing`` is in answers to an add."""
+
+    existing: bool
+
+
+class RelationshipPage(TypedDict):
+    """One page of relationships, newest first; ``next_cursor`` is ``None`` on the last."""
+
+    relationships: List[Relationship]
+    total: int
+    next_cursor: Optional[str]
+
+
+class Neighbour(_Memory):
+    """A memory that relationships lead to: ``path`` is those of the shortest way, and ``distance`` how many they are."""
+
+    distance: int
+    path: List[Relationship]
+
+
+class Neighbours(TypedDict):
+    """The nearer first; ``more`` says whether there are more than were asked for."""
+
+    neighbours: List[Neighbour]
+    more: bool
+
+
+class _Job(TypedDict):
+    id: str
+    kind: str
+    status: str
+    payload: Json
+    results: Optional[Json]
+    error: Optional[str]
+    attempts: int
+    due_at: Optional[str]
+    created_at: str
+    updated_at: str
+    started_at: Optional[str]
+    completed_at: Optional[str]
+
+
+class Job(_Job, total=False):
+    """Work that was asked for and is done behind the answer: ``kind`` is ``extract``, ``export``, ``summarize`` or ``deliver``,
+    ``status`` is ``pending``, ``running``, ``succeeded`` or ``failed``. ``found`` is in the answer for one job."""
+
+    found: List[Found]
+
+
+class JobPage(TypedDict):
+    """One page of jobs, newest first; ``next_cursor`` is ``None`` on the last."""
+
+    jobs: List[Job]
+    total: int
+    next_cursor: Optional[str]
+
+
+class Run(TypedDict):
+    """A run (conversation, task), as its memories tell of it; ``expiration`` is ``None`` if some of them are to stay."""
+
+    run_id: str
+    memories: int
+    first_memory: str
+    latest_memory: str
+    expiration: Optional[str]
+
+
+class RunPage(TypedDict):
+    """One page of runs, those that were added to last first; ``next_cursor`` is ``None`` on the last."""
+
+    runs: List[Run]
+    total: int
+    next_cursor: Optional[str]
+
+
+class Category(TypedDict, total=False):
+    """A label that a model may give to memories, and what it is for."""
+
+    name: str
+    description: Optional[str]
+
+
+class Settings(TypedDict, total=False):
+    """How what a user tells is to be remembered, as far as it is set."""
+
+    custom_instructions: str
+    agent_custom_instructions: str
+    custom_categories: List[Category]
+
+
+class Feedback(TypedDict):
+    """What was said of a memory: ``POSITIVE``, ``NEGATIVE``, ``VERY_NEGATIVE`` or nothing, and why."""
+
+    feedback: Optional[str]
+    feedback_reason: Optional[str]
 
 
 class Receipt(TypedDict, total=False):
@@ -226,6 +346,13 @@ class Results(List[Item], Generic[Item]):
 
     def keys(self) -> List[str]:
         return ["results"]
+
+
+def text_id(name: str, value: object) -> str:
+    """An id that is a text with something in it. Nothing, zero and the empty text never stand for everything."""
+    if not isinstance(value, str) or not value:
+        raise InvalidError(f"`{name}` is a text with something in it, not {value!r}.", code="invalid")
+    return value
 
 
 def decode(text: str) -> Any:

@@ -21,9 +21,24 @@ from typing import (
     overload,
 )
 
+from .beside import BesideBackend, Jobs, Relationships, Runs, walk
 from .context import Context, ContextBackend, pause
 from .errors import InvalidError
-from .records import Event, Found, Json, MemoryRecord, Page, Receipt, Remembered, Results, Usage, encode
+from .records import (
+    Event,
+    Feedback,
+    Found,
+    Json,
+    MemoryRecord,
+    Page,
+    Receipt,
+    Remembered,
+    Results,
+    Settings,
+    Usage,
+    encode,
+    text_id,
+)
 
 __all__ = ["Space", "NewMemory"]
 
@@ -41,7 +56,7 @@ LOOK_S = 0.02
 Own = TypeVar("Own", bound="Space")
 
 
-class Backend(Protocol):
+class Backend(BesideBackend, Protocol):
     """What carries the calls out: the native module, or HTTP. Texts are JSON; ``named`` is every user the call names."""
 
     def user_id(self) -> str: ...
@@ -59,7 +74,11 @@ class Backend(Protocol):
     def export(self, file: BinaryIO, named: List[str]) -> int: ...
     def erase(self, named: List[str]) -> str: ...
     def remember(self, conversation: str, named: List[str]) -> str: ...
-    def job(self, id: str, named: List[str]) -> str: ...
+    def delete_expired(self, named: List[str]) -> int: ...
+    def settings(self, named: List[str]) -> str: ...
+    def change_settings(self, change: str, named: List[str]) -> str: ...
+    def feedback(self, id: str, named: List[str]) -> str: ...
+    def give_feedback(self, id: str, feedback: str, named: List[str]) -> None: ...
     def context(self) -> ContextBackend: ...
 
 
@@ -92,6 +111,21 @@ class Space:
         again = copy.copy(self)
         again._named = named
         return again
+
+    @property
+    def relationships(self) -> Relationships:
+        """How memories stand to each other: see :class:`Relationships`."""
+        return Relationships(self._backend, self._named)
+
+    @property
+    def runs(self) -> Runs:
+        """The runs that memories are of: see :class:`Runs`."""
+        return Runs(self._backend, self._named)
+
+    @property
+    def jobs(self) -> Jobs:
+        """What is done behind the answer: see :class:`Jobs`."""
+        return Jobs(self._backend, self._named)
 
     # A text is a sequence of texts to a type checker, and one memory here.
     @overload
@@ -179,7 +213,13 @@ class Space:
         end, attempt = time.monotonic() + wait_s, 0
         while True:
             said = json.loads(self._backend.job(text_id("job", job), self._named))
-            told = cast(Remembered, {"inferred": True, **{name: said[name] for name in ("status", "job", "error", "found")}})
+            told: Remembered = {
+                "inferred": True,
+                "status": said["status"],
+                "job": said["id"],
+                "error": said["error"],
+                "found": said["found"],
+            }
             left = end - time.monotonic()
             if told["status"] in ("succeeded", "failed") or left <= 0:
                 return told
@@ -225,13 +265,7 @@ class Space:
 
     def iterate(self, *, filters: Optional[Mapping[str, Any]] = None) -> Iterator[MemoryRecord]:
         """Every memory that matches, newest first, a page at a time."""
-        cursor: Optional[str] = None
-        while True:
-            page = self.page(limit=_PAGE, cursor=cursor, filters=filters)
-            yield from page["memories"]
-            cursor = page["next_cursor"]
-            if cursor is None:
-                return
+        return walk(lambda cursor: cast(Json, self.page(limit=_PAGE, cursor=cursor, filters=filters)), "memories")
 
     def get_all(
         self, *, filters: Optional[Mapping[str, Any]] = None, limit: Optional[int] = None
@@ -276,6 +310,31 @@ class Space:
         """Keep a memory of a run for good: it is of no run any more, and does not expire."""
         return cast(MemoryRecord, json.loads(self._backend.promote(text_id("id", id), self._named)))
 
+    def delete_expired(self) -> int:
+        """Remove the memories that have expired, at once and for good; says how many. They are seen nowhere as it is, and go bit
+        by bit with the next writes."""
+        return self._backend.delete_expired(self._named)
+
+    def settings(self) -> Settings:
+        """How what this user tells is to be remembered, as far as they say; where they do not, their project's settings count."""
+        return cast(Settings, json.loads(self._backend.settings(self._named)))
+
+    def change_settings(self, **changes: Any) -> Settings:
+        """Change ``custom_instructions`` (what to remember and what not, in words for the model), ``agent_custom_instructions`` or
+        ``custom_categories`` (``[{"name": …, "description": …}]``). What is not given stays; ``None`` takes away. Answers what
+        the settings are then."""
+        return cast(Settings, json.loads(self._backend.change_settings(encode(changes), self._named)))
+
+    def feedback(self, id: str) -> Feedback:
+        """What was said of a memory."""
+        return cast(Feedback, json.loads(self._backend.feedback(text_id("id", id), self._named)))
+
+    def give_feedback(self, id: str, feedback: Optional[str], reason: Optional[str] = None) -> None:
+        """Say what you think of a memory, in place of what was said before: ``"POSITIVE"``, ``"NEGATIVE"``, ``"VERY_NEGATIVE"``,
+        or ``None`` to take it back; and why."""
+        said = encode({"feedback": feedback, "feedback_reason": reason})
+        self._backend.give_feedback(text_id("id", id), said, self._named)
+
     def usage(self) -> Usage:
         """How full the space is."""
         return cast(Usage, json.loads(self._backend.usage(self._named)))
@@ -290,13 +349,6 @@ class Space:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of one user>"
-
-
-def text_id(name: str, value: object) -> str:
-    """An id that is a text with something in it. Nothing, zero and the empty text never stand for everything."""
-    if not isinstance(value, str) or not value:
-        raise InvalidError(f"`{name}` is a text with something in it, not {value!r}.", code="invalid")
-    return value
 
 
 def _conversation(

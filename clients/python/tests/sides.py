@@ -7,12 +7,23 @@ import inspect
 import itertools
 import threading
 from contextlib import ExitStack, contextmanager
-from typing import Any, AsyncIterator, Dict, Iterator
+from typing import Any, AsyncIterator, Callable, Dict, Iterator, List
 
-from locule import AsyncClient, AsyncContext, AsyncSpace, Client, Locule
+from locule import (
+    AsyncClient,
+    AsyncContext,
+    AsyncJobs,
+    AsyncRelationships,
+    AsyncRuns,
+    AsyncSpace,
+    Client,
+    Locule,
+)
 
 #: Every way in.
 SIDES = ("process", "server", "process, awaited", "server, awaited")
+
+_PARTS = (AsyncContext, AsyncJobs, AsyncRelationships, AsyncRuns, AsyncSpace)
 
 _numbers = itertools.count()
 
@@ -44,7 +55,7 @@ class Waiting:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._awaited, name)
-        if isinstance(found, (AsyncContext, AsyncSpace)):
+        if isinstance(found, _PARTS):
             return Waiting(self._loop, found)
         if not callable(found):
             return found
@@ -57,6 +68,9 @@ class Waiting:
             return Waiting(self._loop, answer) if isinstance(answer, AsyncSpace) else answer
 
         return call
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._walk(self._awaited.__aiter__())
 
     def _walk(self, items: AsyncIterator[Any]) -> Iterator[Any]:
         try:
@@ -96,3 +110,37 @@ def spaces(side: str, app: Locule, server: Dict[str, Any]) -> Iterator[Any]:
                 return client.user(f"{name}-{number}")
 
         yield space
+
+
+#: What is the same only where it is read, in the order in which it was first told.
+_NAMES = ("id", "source_memory_id", "target_memory_id")
+
+#: What is another moment whenever it is told.
+_MOMENTS = ("created_at", "updated_at", "started_at", "completed_at", "due_at", "first_memory", "latest_memory", "at",
+            "expiration")  # fmt: skip
+
+
+def plain(told: Any, ids: Dict[str, int]) -> Any:
+    """What is told with the same words for the same things, whoever tells it."""
+    if isinstance(told, dict):
+        return {name: _said(name, each, ids) for name, each in told.items()}
+    return [plain(each, ids) for each in told] if isinstance(told, (list, tuple)) else told
+
+
+def _said(name: str, told: Any, ids: Dict[str, int]) -> Any:
+    if isinstance(told, str) and name in _NAMES:
+        return ids.setdefault(told, len(ids))
+    return "then" if isinstance(told, str) and name in _MOMENTS else plain(told, ids)
+
+
+def everywhere(program: Callable[[Any, Any], List[Any]], app: Locule, server: Dict[str, Any]) -> List[Any]:
+    """What a program says with two people's spaces, if it says the same on every side."""
+    first: Any = None
+    for side in SIDES:
+        with spaces(side, app, server) as space:
+            said = plain(program(space("alice"), space("bob")), {})
+        first = said if first is None else first
+        assert len(first) == len(said), side
+        for number, (here, there) in enumerate(zip(first, said)):
+            assert here == there, (side, number)
+    return first

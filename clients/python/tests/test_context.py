@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, Iterator, List, Set
 
 import pytest
 from conftest import running
-from sides import SIDES, spaces
+from sides import SIDES, everywhere, spaces
 
 import locule
 from locule import AsyncClient, Client, Context, Locule
@@ -69,7 +69,7 @@ def story(alice: Any, bob: Any) -> List[Any]:
     return told
 
 
-def refusals(alice: Any) -> List[Any]:
+def refusals(alice: Any, _: Any) -> List[Any]:
     """What is refused, and in which words; none of it changes anything."""
     context = alice.context
     context.push("taken", 1, agents=["owner"], sender="owner")
@@ -142,33 +142,8 @@ def nested(depth: int) -> Any:
     return value
 
 
-def plain(told: Any) -> Any:
-    """What is the same whenever it is told."""
-    if isinstance(told, dict):
-        return {name: "then" if name == "created_at" else plain(each) for name, each in told.items()}
-    return [plain(each) for each in told] if isinstance(told, (list, tuple)) else told
-
-
-@pytest.fixture
-def told_everywhere(bare: Locule, server: Dict[str, Any]) -> Callable[[Callable[..., Any]], List[Any]]:
-    """What a program says, if it says the same on every side."""
-
-    def tell(program: Callable[..., Any]) -> List[Any]:
-        first, said = None, []
-        for side in SIDES:
-            with spaces(side, bare, server) as space:
-                said = plain(program(space("alice"), space("bob")) if program is story else program(space("alice")))
-            first = said if first is None else first
-            for here, there in zip(first, said):
-                assert here == there, side
-            assert len(first) == len(said)
-        return said
-
-    return tell
-
-
-def test_every_side_answers_alike(told_everywhere: Callable[..., List[Any]]) -> None:
-    told = told_everywhere(story)
+def test_every_side_answers_alike(bare: Locule, server: Dict[str, Any]) -> None:
+    told = everywhere(story, bare, server)
     assert told[0] == {"name": "writer", "topics": ["plan", "news"], "posts": None}
     assert told[1]["audience"] == ["writer"] and told[1]["value"] == ["intro", "proof"]
     assert told[4] == [
@@ -192,8 +167,8 @@ def test_every_side_answers_alike(told_everywhere: Callable[..., List[Any]]) -> 
     assert told[31] == {"subscribers": 1, "entries": 3} and told[35] == [None, 1] or told[34] == [None, 1]
 
 
-def test_what_is_wrong_is_refused_in_the_same_words_everywhere(told_everywhere: Callable[..., List[Any]]) -> None:
-    told = told_everywhere(refusals)
+def test_what_is_wrong_is_refused_in_the_same_words_everywhere(bare: Locule, server: Dict[str, Any]) -> None:
+    told = everywhere(refusals, bare, server)
     assert None not in told, told.index(None)
     kinds = [name for name, _, _ in told]
     assert kinds[:9] == [

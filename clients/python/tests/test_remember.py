@@ -140,3 +140,21 @@ def test_whoever_waits_in_an_event_loop_holds_no_thread(thinking: Any, model: An
             assert (await waiting)["found"]
 
     asyncio.run(program())
+
+
+def test_jobs_are_looked_at_tried_again_and_removed(space: Callable[[str], Any]) -> None:
+    alice, bob = space("alice"), space("bob")
+    failed = alice.remember(says("[refused]"))["job"]
+    done = alice.remember(says("I moved to Rome"))["job"]
+    assert [(job["id"], job["status"]) for job in alice.jobs] == [(done, "succeeded"), (failed, "failed")]
+    assert [job["id"] for job in alice.jobs.page(status="failed")["jobs"]] == [failed] and list(bob.jobs) == []
+    assert alice.jobs.get(done)["found"][0]["memory"] == "Lives in Rome"
+    assert alice.jobs.replay(failed)["status"] == "pending"
+    assert alice.remembered(failed, wait_s=60)["status"] == "failed"
+    with pytest.raises(locule.ConflictError):
+        alice.jobs.replay(done)
+    for call in (bob.jobs.replay, bob.jobs.delete, bob.jobs.get):
+        with pytest.raises(locule.NotFoundError):
+            call(failed)
+    alice.jobs.delete(failed)
+    assert [job["id"] for job in alice.jobs] == [done]

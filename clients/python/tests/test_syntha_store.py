@@ -244,6 +244,44 @@ def test_a_thousand_meshes_share_what_is_open(tmp_path: Path) -> None:
         mesh.close()
 
 
+def test_a_place_for_each_user_is_open_only_while_it_is_used(tmp_path: Path) -> None:
+    def taken() -> List[int]:
+        return [len(os.listdir(f"/proc/self/{what}")) for what in ("fd", "task")]
+
+    files, tasks = taken()
+    meshes = [ContextMesh(user_id=f"user{number}", db_path=str(tmp_path / f"{number}.db")) for number in range(60)]
+    failed: List[BaseException] = []
+
+    def work(first: int) -> None:
+        try:
+            for turn in range(2):
+                for mesh in meshes[first:] + meshes[:first]:
+                    assert mesh.append("log", first) > 0 and mesh.get("log")[-1] is not None
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(first,)) for first in (0, 15, 30, 45)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert [sorted(mesh.get("log")) for mesh in meshes] == [[0, 0, 15, 15, 30, 30, 45, 45]] * 60
+    # Of 60 places as many are open as may be, each with its dozen of files and two threads.
+    assert taken()[0] < files + 500 and taken()[1] < tasks + 100
+    for mesh in meshes[:30]:
+        mesh.close()
+    with pytest.raises(SynthaPersistenceError):
+        meshes[0].get("log")
+    assert len(meshes[59].get("log")) == 8
+    for mesh in meshes:
+        mesh.close()
+    until = time.monotonic() + 10
+    while taken() > [files, tasks] and time.monotonic() < until:
+        time.sleep(0.01)
+    assert taken()[0] <= files and taken()[1] <= tasks
+
+
 def test_a_forked_child_is_told(tmp_path: Path) -> None:
     mesh = ContextMesh(user_id="alice", db_path=str(tmp_path / "c.db"))
     child = os.fork()

@@ -8,8 +8,10 @@
 mod context;
 mod failure;
 mod installation;
+mod jobs;
 mod mesh;
 mod owner;
+mod relationships;
 mod setup;
 mod space;
 mod wire;

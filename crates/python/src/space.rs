@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use locule::audit::Actor;
 use locule::context::tools::Rights;
-use locule::{Act, Engine, Filter, JobId, Principal, Read, Remembered, Request, Scope, Target, Write, deadline};
+use locule::{Act, Engine, Filter, Principal, Read, Remembered, Request, Scope, Target, Write, deadline};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::owner::Owner;
-use crate::wire::{self, ChangeIn, ConversationIn, JobOut, MemoryIn, MemoryOut, PageIn, PageOut, SearchIn};
+use crate::wire::{self, ChangeIn, ConversationIn, MemoryIn, MemoryOut, PageIn, PageOut, SearchIn};
 
 /// How long one call may wait for a database or for its turn.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -158,15 +158,7 @@ impl Space {
         self.change(py, named, |engine, scope| match engine.remember(scope, conversation)? {
             Remembered::Now(added) => wire::write(&added.into_iter().map(MemoryOut::from).collect::<Vec<_>>())
                 .map(|added| format!(r#"{{"added":{added}}}"#)),
-            Remembered::Later(job) => wire::write(&JobOut::from((job, Vec::new()))),
-        })
-    }
-
-    /// What has become of a conversation that a model was asked about.
-    fn job(&self, py: Python<'_>, id: &str, named: Vec<String>) -> PyResult<String> {
-        let id = JobId::from_bytes(*wire::memory_id(id).as_bytes());
-        self.look(py, Act::ReadMemories, named, |engine, scope| {
-            wire::write(&JobOut::from(engine.job_with_memories(scope, id)?))
+            Remembered::Later(job) => Ok(format!(r#"{{"job":"{}"}}"#, job.id)),
         })
     }
 

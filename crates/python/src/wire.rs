@@ -1,11 +1,9 @@
 //! What memories look like between Python and here: the same words as on the wire of the native REST face.
 
 use locule::infer::{Conversation, Instructions, Turn};
-use locule::job::{Job, JobStatus};
 use locule::memory::{Metadata, ScoreParts};
 use locule::{
-    Added, Change, Error, Filter, Found, Hit, JobId, ListQuery, Memory, MemoryId, NewMemory, Page, Result, SearchQuery,
-    filter,
+    Added, Change, Error, Filter, Hit, ListQuery, Memory, MemoryId, NewMemory, Page, Result, SearchQuery, filter,
 };
 use serde::de::Deserializer;
 use serde::{Deserialize, Serialize};
@@ -239,30 +237,5 @@ impl ConversationIn {
             procedural: self.procedural,
             ..Conversation::default()
         })
-    }
-}
-
-/// What has become of a conversation that a model was asked about.
-#[derive(Serialize)]
-pub struct JobOut {
-    job: JobId,
-    status: JobStatus,
-    error: Option<String>,
-    /// What was found, as it is now.
-    found: Vec<FoundOut>,
-}
-
-/// A memory that was found, or was there.
-#[derive(Serialize)]
-struct FoundOut {
-    id: MemoryId,
-    memory: Option<String>,
-    existing: bool,
-}
-
-impl From<(Job, Vec<Found>)> for JobOut {
-    fn from((job, found): (Job, Vec<Found>)) -> Self {
-        let found = found.into_iter().map(|Found { id, memory, existing }| FoundOut { id, memory, existing });
-        JobOut { job: job.id, status: job.status, error: job.error, found: found.collect() }
     }
 }

@@ -7,18 +7,23 @@ neither is left alone, but for text where a database should be: that is put asid
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import os
 import sqlite3
 import stat
 import threading
 import time
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from collections import OrderedDict
+from typing import Any, Callable, Dict, Optional, Tuple, cast
 
+from .._native import Space
+from ..errors import ClosedError, LoculeError
 from ..local import Locule
 from .exceptions import SynthaPersistenceError
 
 __all__ = ["Lease", "lease", "prepare", "subject"]
+
+_logger = logging.getLogger("locule")
 
 _MARK = b"Locule context store 1\n"
 
@@ -28,49 +33,165 @@ _SQLITE = b"SQLite format 3\x00"
 
 _SUFFIXES = (".db", ".sqlite", ".sqlite3")
 
-#: Installations that are open in this process, and how many meshes use each: a thousand meshes share one.
-_open: Dict[Tuple[Any, ...], List[Any]] = {}
+#: How many installations in files are open at once, in a program that gives each user a path of their own. What one takes
+#: (half a megabyte, ten open files, two threads) is given back when others are used, and taken again when it is.
+_AWAKE_MAX = 32
+
+#: Installations that have meshes in this process, and those of them that are open and may rest, the longest unused first.
+_known: Dict[Tuple[Any, ...], "Installation"] = {}
+_awake: "OrderedDict[Installation, None]" = OrderedDict()
 _lock = threading.Lock()
-_process = os.getpid()
+
+
+def _begin_anew() -> None:
+    """In a forked child locks may be held for ever, and what is open is the parent's."""
+    global _lock
+    _lock = threading.Lock()
+    for installation in _known.values():
+        installation._opening = threading.Lock()
+    _known.clear()
+    _awake.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
+
+
+class Installation:
+    """Where meshes are kept: open while it is used. A thousand meshes share one, and a thousand of them a few places."""
+
+    def __init__(self, key: Tuple[Any, ...], make: Callable[[], Locule], rests: bool) -> None:
+        self._key, self._make, self._rests = key, make, rests
+        self._opening = threading.Lock()
+        self._app: Optional[Locule] = None
+        self._meshes = 0
+        #: How many are using it just now: it does not rest meanwhile.
+        self._uses = 0
+        self._is_over = False
+
+    def enter(self) -> Locule:
+        """It, open until :meth:`leave`."""
+        with _lock:
+            self._uses += 1
+            app = self._app
+            if self in _awake:
+                _awake.move_to_end(self)
+        if app is not None:
+            return app
+        try:
+            return self._wake()
+        except BaseException:
+            self.leave()
+            raise
+
+    def leave(self) -> None:
+        """It may rest."""
+        with _lock:
+            self._uses -= 1
+
+    def _wake(self) -> Locule:
+        with self._opening:
+            if self._app is not None:
+                return self._app
+            if self._is_over:
+                raise ClosedError("This mesh was closed: make another.", code="closed")
+            app = self._make()
+            with _lock:
+                self._app = app
+                if self._rests:
+                    _awake[self] = None
+                tired = [other for other in _awake if other._uses == 0][: max(0, len(_awake) - _AWAKE_MAX)]
+                put_to_rest = [other._let_go() for other in tired]
+        for other in put_to_rest:
+            # What it has acknowledged is on disk. If it cannot be tidied up, that is nothing to whoever opens another.
+            try:
+                other.close()
+            except LoculeError:
+                _logger.warning("a place where meshes are kept could not be closed", exc_info=True)
+        return app
+
+    def _let_go(self) -> Locule:
+        app, self._app = self._app, None
+        _awake.pop(self, None)
+        assert app is not None
+        return app
+
+    def end_one(self) -> None:
+        """One mesh less. With the last of them it is closed."""
+        with self._opening:
+            with _lock:
+                self._meshes -= 1
+                if self._meshes > 0:
+                    return
+                self._is_over = True
+                if _known.get(self._key) is self:
+                    del _known[self._key]
+                app = None if self._app is None else self._let_go()
+        if app is not None:
+            app.close()
 
 
 class Lease:
-    """An installation that is open for as long as somebody uses it."""
+    """An installation that is there for as long as somebody uses it."""
 
-    def __init__(self, key: Tuple[Any, ...], app: Locule) -> None:
-        self._key = key
-        self.app = app
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+
+    @property
+    def app(self) -> Locule:
+        """The installation itself, of one that does not rest; of others see :meth:`space`."""
+        app = self._installation.enter()
+        self._installation.leave()
+        return app
+
+    def space(self, name: str) -> Space:
+        """The space of somebody whom the engine calls so, with the calls of the native one."""
+        return cast(Space, _Space(self._installation, name))
 
     def end(self) -> None:
         """Closes it, if nobody else uses it."""
-        with _held():
-            used = _open.get(self._key)
-            if used is None or used[0] is not self.app:
-                return
-            used[1] -= 1
-            if used[1] > 0:
-                return
-            del _open[self._key]
-        self.app.close()
+        self._installation.end_one()
 
 
-@contextlib.contextmanager
-def _held() -> Iterator[None]:
-    global _lock, _open, _process
-    if _process != os.getpid():
-        # In a forked child the lock may be held for ever, and what is open is the parent's.
-        _lock, _open, _process = threading.Lock(), {}, os.getpid()
+class _Space:
+    """A space in an installation that may have to be opened first."""
+
+    def __init__(self, installation: Installation, name: str) -> None:
+        self._installation = installation
+        self._name = name
+        self._opened: Optional[Tuple[Locule, Space]] = None
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+        def call(*given: Any) -> Any:
+            app = self._installation.enter()
+            try:
+                opened = self._opened
+                if opened is None or opened[0] is not app:
+                    opened = self._opened = (app, app._context(self._name))
+                return getattr(opened[1], name)(*given)
+            finally:
+                self._installation.leave()
+
+        setattr(self, name, call)
+        return call
+
+
+def lease(key: Tuple[Any, ...], make: Callable[[], Locule], rests: bool = False) -> Lease:
+    """The installation of this key, opened if it is not. One that ``rests`` is closed while many others are used."""
     with _lock:
-        yield
-
-
-def lease(key: Tuple[Any, ...], make: Callable[[], Locule]) -> Lease:
-    """The installation of this key, opened if it is not."""
-    with _held():
-        if key not in _open:
-            _open[key] = [make(), 0]
-        _open[key][1] += 1
-        return Lease(key, _open[key][0])
+        installation = _known.setdefault(key, Installation(key, make, rests))
+        installation._meshes += 1
+    held = Lease(installation)
+    try:
+        installation.enter()
+    except BaseException:
+        held.end()
+        raise
+    installation.leave()
+    return held
 
 
 def subject(user_id: Optional[str]) -> str:

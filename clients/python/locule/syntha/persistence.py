@@ -289,10 +289,10 @@ class SQLiteBackend(_Stores):
         path = os.path.realpath(self.db_path)
         data, found = prepare(path)
         with told("open"):
-            held = lease(("file", data, *self._setup.values()), lambda: Locule(data, **self._setup))
+            held = lease(("file", data, *self._setup.values()), lambda: Locule(data, **self._setup), rests=True)
         try:
             if found is not None:
-                take_in(found, data, held.app)
+                take_in(found, data, held)
             return native_store(held, user_id)
         except BaseException:
             held.end()
@@ -330,22 +330,21 @@ class PostgreSQLBackend(_Stores):
 def native_store(held: Lease, user_id: Optional[str]) -> Store:
     """A user's mesh in an installation."""
     with told("open"):
-        return NativeStore(held.app._context(subject(user_id)), held.end)
+        return NativeStore(held.space(subject(user_id)), held.end)
 
 
 #: One database is read in at a time.
 _taking_in = threading.Lock()
 
 
-def take_in(path: str, data: str, app: Locule) -> None:
+def take_in(path: str, data: str, held: Lease) -> None:
     """Reads a database of ``syntha`` into an installation, once: each user's into a space of their own."""
     done = f"{data}/imported-from-syntha"
     with _taking_in:
         if os.path.exists(done):
             return
         for of in kept(path):
-            with told("import"):
-                store = NativeStore(app._context(subject(of.user_id)), lambda: None)
+            store = NativeStore(held.space(subject(of.user_id)), lambda: None)
             for key, entry in of.entries.items():
                 store.put(key, entry)
             for agent, topics in of.topics.items():
