@@ -34,8 +34,8 @@ pub mod tools;
 use locule_core::audit::Outcome;
 use locule_core::context::check_names;
 pub use locule_core::context::{
-    Agent, Changes, Deed, DeletedTopic, Entry, EntryQuery, Follower, Json, Listed, Name, News, Push, Statistics, Told,
-    Topic, distinct,
+    Agent, Changes, Deed, DeletedTopic, Entry, EntryQuery, Follower, Heard, Json, Listed, Name, News, Push, Statistics,
+    Told, Topic, distinct,
 };
 use locule_core::{Code, Error, Read, Result, Scope, Write};
 use locule_store::Writer;
@@ -191,8 +191,13 @@ impl Engine {
 
     /// What of the context has changed since a revision, whoever changed it, in whatever process; for an agent, of what it may
     /// read. `None` if nothing in the space has.
-    pub fn context_changes(&self, scope: Scope<Read>, after: u64, agent: Option<&Name>) -> Result<Option<Changes>> {
-        self.store.spaces.open(scope).read()?.context_changes(after, agent)
+    pub fn context_changes(
+        &self,
+        scope: Scope<Read>,
+        heard: impl Into<Heard>,
+        agent: Option<&Name>,
+    ) -> Result<Option<Changes>> {
+        self.store.spaces.open(scope).read()?.context_changes(heard, agent)
     }
 
     /// Calls `wake` when this process has changed the context, until what is given back is dropped. It must not wait for
