@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import socket
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +16,7 @@ from typing import Any, Callable, Dict, Iterator, List, Set
 
 import pytest
 from conftest import running
-from sides import SIDES, everywhere, spaces
+from sides import SIDES, everywhere, plain, spaces
 
 import locule
 from locule import AsyncClient, Client, Context, Locule
@@ -539,6 +542,75 @@ def test_a_task_that_follows_is_cancelled(server: Dict[str, Any], bare: Locule) 
                 assert all(isinstance(each, asyncio.CancelledError) for each in told)
 
     asyncio.run(program())
+
+
+def test_a_client_that_is_closed_ends_what_is_followed_in_its_loop(server: Dict[str, Any]) -> None:
+    async def program() -> None:
+        alice = AsyncClient(server["url"], token=server["alice"])
+        await alice.context.push("k", 1)
+        heard = asyncio.Event()
+
+        async def follow() -> None:
+            async for _ in alice.context.changes():
+                heard.set()
+
+        task = asyncio.create_task(follow())
+        await asyncio.wait_for(heard.wait(), 60)
+        await alice.close()
+        with pytest.raises(locule.ClosedError):
+            await asyncio.wait_for(task, 60)
+
+    asyncio.run(program())
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_follows_on_a_stream_of_its_own(server: Dict[str, Any]) -> None:
+    with Client(server["url"], token=server["alice"]) as client:
+        context = client.context
+        context.clear()
+        context.push("k", 1)
+        changes = context.changes()
+        assert next(changes)["event"] == "keys"
+        child = os.fork()
+        if child == 0:
+            said = None
+            try:
+                said = next(changes)["event"]
+                changes.close()
+            finally:
+                os._exit(0 if said == "entry" else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        began = changes._follower._began
+        assert next(changes)["event"] == "entry"
+        context.push("later", 2)
+        change = next(changes)
+        assert change["event"] == "entry" and change["entry"]["key"] == "later"
+        assert changes._follower._began == began, "the child has not cut it"
+        changes.close()
+
+
+PUSHES = """
+import sys, locule
+with locule.Locule(sys.argv[1], embedding=3) as app:
+    app.user("alice").context.push("elsewhere", 1)
+"""
+
+
+def test_what_another_process_changes_is_heard(bare: Locule, tmp_path: Path) -> None:
+    context = bare.user("alice").context
+    context.push("here", 1)
+    thread, heard, begun = hearing(context, "elsewhere")
+    assert begun.wait(60)
+    subprocess.run([sys.executable, "-c", PUSHES, str(tmp_path / "data")], check=True, cwd=tmp_path)
+    thread.join(60)
+    assert not thread.is_alive() and heard[-1]["entry"]["key"] == "elsewhere"
+
+
+def test_in_postgresql_it_answers_as_in_files(bare: Locule, database: str, tmp_path: Path) -> None:
+    with Locule(database, keys=tmp_path / "keys", set_up=True, embedding=3) as app:
+        for program in (story, refusals):
+            here, there = (plain(program(each.user("alice-2"), each.user("bob-2")), {}) for each in (bare, app))
+            assert here == there
 
 
 def test_a_mesh_of_the_stand_in_and_the_context_are_one(bare: Locule) -> None:
