@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import socket
@@ -332,7 +333,7 @@ def hearing(context: Any, until: str, **fields: Any) -> "tuple[threading.Thread,
             if change["event"] == "entry" and change["entry"]["key"] == until:
                 return
 
-    thread = threading.Thread(target=follow)
+    thread = threading.Thread(target=follow, daemon=True)
     thread.start()
     return thread, heard, begun
 
@@ -381,6 +382,7 @@ class Cutting:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.cuts = 0
+        self._live: List[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
 
@@ -396,6 +398,7 @@ class Cutting:
 
     def _carry(self, client: socket.socket, left: int) -> None:
         with client, socket.create_connection(self._server) as server:
+            self._live = [client, server]
             server.sendall(client.recv(1 << 16))
             while left > 0:
                 chunk = server.recv(min(left, 1 << 16))
@@ -408,7 +411,14 @@ class Cutting:
                     return
             self.cuts += 1
 
+    def cut(self) -> None:
+        """Cuts the latest connection."""
+        for each in self._live:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
+        self.cut()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for thread in self._threads:
@@ -439,7 +449,7 @@ def test_a_stream_that_is_cut_anywhere_and_taken_up_again_loses_no_change(server
                 except locule.TemporaryError:
                     continue
 
-        thread = threading.Thread(target=follow)
+        thread = threading.Thread(target=follow, daemon=True)
         thread.start()
         assert begun.wait(60)
         for number in range(60):
@@ -465,6 +475,40 @@ def test_a_stream_that_is_cut_anywhere_and_taken_up_again_loses_no_change(server
         assert cutting.cuts > 3, "it was cut"
         assert last == {entry["key"]: entry["revision"] for entry in context.entries()}
         assert not gone & last.keys()
+        context.clear()
+    cutting.close()
+
+
+def test_what_happens_while_the_stream_is_cut_is_told_when_it_is_taken_up_again(server: Dict[str, Any]) -> None:
+    back = threading.Event()
+
+    def connections() -> Iterator[int]:
+        yield 1 << 30
+        assert back.wait(60)
+        yield 1 << 30
+
+    cutting = Cutting(server["url"], connections())
+    with Client(server["url"], token=server["alice"]) as alice, Client(cutting.url, token=server["alice"]) as follower:
+        context = alice.context
+        context.clear()
+        for key in ("stays", "goes", "comes again"):
+            context.push(key, 1)
+        changes = follower.context.changes(wait_s=60)
+        assert [next(changes)["event"] for _ in range(4)] == ["keys", "entry", "entry", "entry"]
+        cutting.cut()
+        context.remove("goes")
+        context.remove("comes again")
+        context.push("comes again", 2)
+        context.push("comes and goes", 3)
+        context.remove("comes and goes")
+        back.set()
+        gone, again = next(changes), next(changes)
+        assert gone["event"] == "removed" and gone["key"] == "goes"
+        assert again["event"] == "entry" and (again["entry"]["key"], again["entry"]["value"]) == ("comes again", 2)
+        context.push("end", 4)
+        end = next(changes)
+        assert end["event"] == "entry" and end["entry"]["key"] == "end"
+        changes.close()
         context.clear()
     cutting.close()
 
@@ -569,7 +613,7 @@ def test_a_forked_child_follows_on_a_stream_of_its_own(server: Dict[str, Any]) -
         context = client.context
         context.clear()
         context.push("k", 1)
-        changes = context.changes()
+        changes = context.changes(wait_s=60)
         assert next(changes)["event"] == "keys"
         child = os.fork()
         if child == 0:
