@@ -138,6 +138,7 @@ pub struct Engine {
     embedder: Arc<dyn Embedder>,
     chat: Option<Chat>,
     courier: Courier,
+    context_trail: bool,
     sources: Sources,
 }
 
@@ -164,6 +165,7 @@ impl Engine {
             embedder,
             chat,
             courier: Courier::new(config.webhooks.clone()),
+            context_trail: config.context_trail,
             sources,
         })
     }

@@ -4,12 +4,14 @@
 //! A topic needs no declaration: it is there as long as an agent follows it or an entry was pushed to it. Whom a push to a topic
 //! reaches is settled when it is pushed.
 
+mod deed;
 mod follow;
 mod text;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use self::deed::Deed;
 pub use self::follow::{Follower, News, Told};
 pub use self::text::{Json, Name};
 use crate::id::EntryId;

@@ -1,6 +1,9 @@
 //! The context of agents: who may read what, who may write what, what is gone when, and that nothing is lost.
 
-use locule_core::context::{Agent, DeletedTopic, Entry, EntryQuery, Follower, Json, Name, News, Push, Statistics};
+use locule_core::audit::Outcome;
+use locule_core::context::{
+    Agent, Deed, DeletedTopic, Entry, EntryQuery, Follower, Json, Name, News, Push, Statistics,
+};
 use locule_core::memory::NewMemory;
 use locule_core::{Code, Result, limit};
 
@@ -23,6 +26,7 @@ for_each_layout! {
     as_many_as_there_may_be_however_many_write_at_once
     somebody_else_sees_nothing
     clearing_and_erasing_leave_nothing
+    a_trail_tells_deeds_where_it_is_to
 }
 
 pub fn name(text: &str) -> Name {
@@ -268,6 +272,7 @@ fn what_has_expired_is_not_there(layout: &Layout) {
     let alice = house.alice();
     assert_eq!(alice.keys(Some("a")), ["long", "middle"]);
     assert!(alice.entry("short").unwrap().is_expired(house.now()));
+    assert_eq!(alice.read(|reader| reader.context_counts()).unwrap(), (2, 0));
     let figures = alice.statistics();
     assert_eq!((figures.total_items, figures.active_items, figures.expired_items), (4, 2, 2));
     // It is nobody's any more: anybody may write there, and begins anew.
@@ -546,11 +551,46 @@ fn clearing_and_erasing_leave_nothing(layout: &Layout) {
     assert_eq!(bob.keys(None), ["k"]);
 }
 
+fn a_trail_tells_deeds_where_it_is_to(layout: &Layout) {
+    let mut house = House::quick(layout, |options| options.context_trail = true);
+    let alice = house.alice();
+    alice.follow("a", &["t"]);
+    alice.push(from("b", to_topics("k\u{e9}\0", &["t"]))).unwrap();
+    alice.push(push("of the application", "1")).unwrap();
+    assert!(!alice.write(|writer| writer.remove_context(&name("k\u{e9}\0"), Some(&name("c")))).unwrap());
+    assert!(alice.write(|writer| writer.remove_context(&name("k\u{e9}\0"), Some(&name("a")))).unwrap());
+    let read = Deed::to_keys(Some(&name("a")), names(&["one", "two"]));
+    alice.write(|writer| writer.note_context("get_context", &read, Outcome::Done)).unwrap();
+    alice.write(|writer| writer.delete_topic(&name("t"))).unwrap();
+    alice.write(|writer| writer.clear_context()).unwrap();
+    house.reopen();
+    let mut told = Vec::new();
+    let look = |reader: &locule_store::Reader| {
+        reader.audit(&mut |entry| {
+            told.push((entry.act, entry.object.unwrap_or_default(), entry.outcome));
+            Ok(())
+        })?;
+        reader.verify_audit()
+    };
+    assert_eq!(house.alice().read(look).unwrap(), Ok(8));
+    let expected = [
+        ("subscribe_context", r#"{"agent":"a","topics":["t"]}"#, "ok"),
+        ("push_context", r#"{"agent":"b","keys":["k\u00e9\u0000"]}"#, "ok"),
+        ("push_context", r#"{"agent":null,"keys":["of the application"]}"#, "ok"),
+        ("remove_context", r#"{"agent":"c","keys":["k\u00e9\u0000"]}"#, "not_allowed"),
+        ("remove_context", r#"{"agent":"a","keys":["k\u00e9\u0000"]}"#, "ok"),
+        ("get_context", r#"{"agent":"a","keys":["one","two"]}"#, "ok"),
+        ("delete_topic", r#"{"agent":null,"topics":["t"]}"#, "ok"),
+        ("clear_context", r#"{"agent":null}"#, "ok"),
+    ];
+    assert_eq!(told, expected.map(|(act, object, outcome)| (act.to_owned(), object.to_owned(), outcome.to_owned())));
+}
+
 /// Whoever runs the database of a sealed space reads none of it.
 #[test]
 fn context_is_content() {
     for (layout, sealed) in [(RLS_SEALED, true), (RLS, false)] {
-        let house = House::quick(&layout, |_| {});
+        let house = House::quick(&layout, |options| options.context_trail = true);
         let new = Push {
             agents: names(&["canary-agent"]),
             topics: names(&["canary-topic"]),
