@@ -7,7 +7,7 @@
 Each is used as it ships, in a folder (or a database) of its own. One user's mesh: new keys and the same key are pushed one by one,
 one key is read, all keys and all entries are listed, an agent changes what it follows; values have some 200 bytes and are for
 every agent. Then the store is filled with so many entries, and a fresh process opens it and reads one. Last, so many users have
-ten keys each, all open at once. One line of JSON says what was seen.
+ten keys each, all open at once: at one path, and each at a path of their own. One line of JSON says what was seen.
 """
 
 import argparse
@@ -98,13 +98,14 @@ def of_one(module, options, seconds, sizes):
 
 
 def of_many(module, options, users):
-    """Many users' meshes, all open at once; how far it comes if it does not come to the end."""
+    """Many users' meshes, all open at once; how far it comes if it does not come to the end. A `{}` in the path is each user's."""
     mesh_of = importlib.import_module(module).ContextMesh
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     meshes, began, refused = [], time.perf_counter(), None
     for number in range(users):
         try:
-            mesh = mesh_of(**{**options, "user_id": f"user{number}"})
+            own = {"db_path": options["db_path"].format(number)} if "db_path" in options else {}
+            mesh = mesh_of(**{**options, **own, "user_id": f"user{number}"})
         except Exception as error:
             refused = type(error).__name__
             break
@@ -135,12 +136,13 @@ def measure(given):
     if given.durability:
         options["durability"] = given.durability
     told.update(of_one(given.module, options, given.seconds, given.entries))
-    if not given.database:
-        options["db_path"] = str(given.folder / "users.db")
-    # In a process of its own, so that its memory is its own.
-    told["many users"] = json.loads(
-        subprocess.check_output([sys.executable, __file__, "many", given.module, json.dumps(options), str(given.users)])
-    )
+    paths = {"many users": "users.db", "many users, a path each": "user{}.db"}
+    for what, path in {"many users": None}.items() if given.database else paths.items():
+        if path is not None:
+            options["db_path"] = str(given.folder / path)
+        # In a process of its own, so that its memory is its own.
+        command = [sys.executable, __file__, "many", given.module, json.dumps(options), str(given.users)]
+        told[what] = json.loads(subprocess.check_output(command))
     print(json.dumps(told))
 
 

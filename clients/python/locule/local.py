@@ -51,6 +51,7 @@ class Locule:
         bytes_max: Optional[int] = None,
         entries_max: Optional[int] = None,
         agents_max: Optional[int] = None,
+        context_trail: bool = False,
         provision: bool = True,
         embedding: Union[str, int, Mapping[str, Any], None] = None,
         chat: Optional[Mapping[str, Any]] = None,
@@ -67,7 +68,8 @@ class Locule:
         :meth:`Space.remember` asks, ``{"url": …, "model": …, "key": …}``, likewise OpenAI-compatible. ``jwt_secret`` verifies users'
         tokens (HS256); ``tokens`` says more: ``key_set_url``, ``issuer``, ``audiences``. Without either, tokens are those that
         :meth:`mint_token` or ``locule token`` made here. ``durability`` is what an acknowledged write survives: ``full`` a
-        power cut, ``normal`` the end of the process.
+        power cut, ``normal`` the end of the process. ``context_trail`` has users' audit chains tell which agent did what to
+        which key.
         """
         setup: Json = {
             "create": create,
@@ -77,6 +79,7 @@ class Locule:
             "bytes_max": bytes_max,
             "entries_max": entries_max,
             "agents_max": agents_max,
+            "context_trail": context_trail,
             "provision": provision,
             "embedding": _embedding(embedding),
             "chat": None if chat is None else dict(chat),

@@ -21,6 +21,20 @@ ROOT = Path(__file__).resolve().parents[3]
 _numbers = itertools.count()
 
 
+def program() -> str:
+    """The server's program."""
+    path = os.environ.get("LOCULE_BIN", str(ROOT / "target" / "debug" / "locule"))
+    if not os.path.exists(path):
+        pytest.fail(f"there is no {path}: build it (cargo build -p locule-server), or say where with LOCULE_BIN")
+    return path
+
+
+def psql(url: str, sql: str) -> str:
+    """What PostgreSQL answers, a row in each line."""
+    path = shutil.which("psql") or sorted(glob.glob("/usr/lib/postgresql/*/bin/psql"))[-1]
+    return subprocess.run([path, url, "-Atc", sql], check=True, capture_output=True, text=True).stdout
+
+
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[Locule]:
     """An installation in files, with the built-in model."""
@@ -45,11 +59,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dict[str, Any]]
 @contextmanager
 def running(home: Path, **environment: str) -> Iterator[Dict[str, Any]]:
     """A server of one's own, with these settings."""
-    program = os.environ.get("LOCULE_BIN", str(ROOT / "target" / "debug" / "locule"))
-    if not os.path.exists(program):
-        pytest.fail(f"there is no {program}: build it (cargo build -p locule-server), or say where with LOCULE_BIN")
     child = subprocess.Popen(
-        [program, "serve", "--dev", "--json", "--data", str(home / "data"), "--listen", "127.0.0.1:0", "--operator-listen", "off"],
+        [program(), "serve", "--dev", "--json", "--data", str(home / "data"), "--listen", "127.0.0.1:0", "--operator-listen", "off"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         cwd=home,
@@ -71,6 +82,5 @@ def database() -> Iterator[str]:
     if not url:
         pytest.skip("DATABASE_URL is not set: run them with deploy/with-postgres.sh")
     name = f"test_{os.getpid()}_{next(_numbers)}"
-    psql = shutil.which("psql") or sorted(glob.glob("/usr/lib/postgresql/*/bin/psql"))[-1]
-    subprocess.run([psql, url, "-c", f"CREATE DATABASE {name}"], check=True, capture_output=True)
+    psql(url, f"CREATE DATABASE {name}")
     yield url.rpartition("/")[0] + "/" + name

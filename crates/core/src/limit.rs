@@ -81,6 +81,8 @@ bounds! {
     CONTEXT_NAMES_BYTES = "names in one list", 1024 * 1024, "bytes", "Read with each look at the entry or the agent that they are of.";
     CONTEXT_ENTRY_BYTES = "entry", 15 * 1024 * 1024, "bytes", "With its key, its names and its metadata it is one line of an export.";
     CONTEXT_ANSWER_BYTES = "context in one answer", 64 * 1024 * 1024, "bytes", "One answer is built in memory: ask for fewer keys.";
+    CONTEXT_CHANGES_BYTES = "changes in one answer", 8 * 1024 * 1024, "bytes", "Held for each stream until its client has taken them; the rest comes after.";
+    CONTEXT_KEYS_BYTES = "keys that are followed", 16 * 1024 * 1024, "bytes", "Held for each stream, to tell which are gone: follow for an agent, which reads fewer.";
     CONTEXT_WATCHERS = "streams of changes of one user", 16, "streams", "Each holds a connection and looks again every second.";
     FACTS = "facts of one conversation", 100, "facts", "More is a model gone astray.";
     FACT_BYTES = "fact", 4 * 1024, "bytes", "A sentence, or a few.";

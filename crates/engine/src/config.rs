@@ -26,6 +26,10 @@ pub struct Config {
     pub vector_bytes: usize,
     /// How much one space may hold.
     pub quota: Quota,
+    /// Whether the trail of a space tells of its context which agent did what to which key, and of what it was refused: see
+    /// [`Engine::note_context`](crate::Engine::note_context). The trail then holds content, and holds it as the rest of the
+    /// space is held.
+    pub context_trail: bool,
     /// Whether a verified user gets a space at the first write.
     pub provision: Provision,
     /// What makes vectors from texts.
@@ -41,8 +45,18 @@ pub struct Config {
 impl Config {
     /// The usual set-up, with data in this directory.
     pub fn at(data: impl Into<PathBuf>) -> Self {
-        let Options { data, keeping, issuer: _, create, encrypted, durability, connection_bytes, vector_bytes, quota } =
-            Options::at(data);
+        let Options {
+            data,
+            keeping,
+            issuer: _,
+            create,
+            encrypted,
+            durability,
+            connection_bytes,
+            vector_bytes,
+            quota,
+            context_trail,
+        } = Options::at(data);
         Config {
             data,
             keeping,
@@ -52,6 +66,7 @@ impl Config {
             connection_bytes,
             vector_bytes,
             quota,
+            context_trail,
             provision: Provision::default(),
             embedding: Embedding::default(),
             chat: None,
@@ -71,6 +86,7 @@ impl Config {
             connection_bytes: self.connection_bytes,
             vector_bytes: self.vector_bytes,
             quota: self.quota,
+            context_trail: self.context_trail,
         }
     }
 }

@@ -48,6 +48,7 @@ mod memories;
 pub mod model;
 mod moving;
 mod projects;
+mod reindex;
 mod relationships;
 mod remember;
 mod runners;
@@ -103,6 +104,7 @@ pub use locule_store::{
     bypass_rls, denials,
 };
 pub use moving::Mover;
+pub use reindex::Reindexed;
 pub use remember::{Found, Remembered, Told};
 pub use usage::Usage;
 
@@ -138,6 +140,7 @@ pub struct Engine {
     embedder: Arc<dyn Embedder>,
     chat: Option<Chat>,
     courier: Courier,
+    context_trail: bool,
     sources: Sources,
 }
 
@@ -164,6 +167,7 @@ impl Engine {
             embedder,
             chat,
             courier: Courier::new(config.webhooks.clone()),
+            context_trail: config.context_trail,
             sources,
         })
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use locule::context::tools::{self, Call, Rights};
-use locule::context::{self, EntryQuery, Json, Name, Push, Told, Wake};
+use locule::context::{self, EntryQuery, Heard, Json, Name, Push, Told, Wake};
 use locule::{Act, Code, Error, Result, limit};
 use pyo3::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -249,11 +249,11 @@ impl Follower {
             let bell = bell.clone();
             Arc::new(move || bell.ring())
         };
-        let after = self.revision();
+        let heard = self.heard();
         let first = self.space.get().look(py, Act::ReadMemories, self.named.clone(), |engine, scope| {
             // Heard from now on, so that nothing falls between the look and the waiting.
             let watch = engine.watch_context(&scope, wake);
-            Ok((engine.context_changes(scope, after, self.agent.as_ref())?, watch))
+            Ok((engine.context_changes(scope, heard, self.agent.as_ref())?, watch))
         })?;
         let changes = match first {
             (None, watch) if !wait.is_zero() => {
@@ -261,13 +261,13 @@ impl Follower {
                 py.detach(|| bell.wait(wait));
                 drop(watch);
                 self.space.get().look(py, Act::ReadMemories, self.named.clone(), |engine, scope| {
-                    engine.context_changes(scope, after, self.agent.as_ref())
+                    engine.context_changes(scope, heard, self.agent.as_ref())
                 })?
             }
             (changes, _) => changes,
         };
         let Some(changes) = changes else { return Ok((Vec::new(), false)) };
-        let more = changes.more;
+        let more = changes.more.is_some();
         let told = self.follower.lock().unwrap_or_else(PoisonError::into_inner).tell(changes);
         let news = |Told { after, news }: Told| Ok((news.event(), after, wire::write(&news)?));
         let news = Space::read(py, || told.into_iter().map(news).collect::<Result<Vec<_>>>())?;
@@ -279,8 +279,8 @@ impl Follower {
 }
 
 impl Follower {
-    fn revision(&self) -> u64 {
-        self.follower.lock().unwrap_or_else(PoisonError::into_inner).revision()
+    fn heard(&self) -> Heard {
+        self.follower.lock().unwrap_or_else(PoisonError::into_inner).heard()
     }
 }
 

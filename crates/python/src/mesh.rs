@@ -2,7 +2,8 @@
 //! escaped: what Python can say comes back as it was said, halves of surrogate pairs and all.
 
 use jiff::Timestamp;
-use locule::context::{Agent, Entry, EntryQuery, Json, Name, Push};
+use locule::audit::Outcome;
+use locule::context::{Agent, Deed, Entry, EntryQuery, Json, Name, Push};
 use locule::{Act, Code, Error};
 use pyo3::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -98,6 +99,16 @@ impl From<Entry> for EntryOut {
     }
 }
 
+/// What an agent has read, or was refused.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoteIn {
+    act: String,
+    agent: Option<Name>,
+    keys: Vec<Name>,
+    is_denied: bool,
+}
+
 /// Seconds since 1970 as a moment that every database can keep.
 fn moment(seconds: f64) -> Timestamp {
     const LAST: f64 = 253_370_764_800.0;
@@ -130,6 +141,27 @@ impl Space {
                 if is_so { Ok(entry) } else { Err(Error::new(Code::Conflict, "The entry has changed meanwhile.")) }
             });
             if is_so { swapped.map(|_| true) } else { Ok(false) }
+        })
+    }
+
+    /// Puts on record what an agent has read, or was refused before anything was asked of the space.
+    fn context_note(&self, py: Python<'_>, note: &str) -> PyResult<()> {
+        let NoteIn { act, agent, keys, is_denied } = Self::read(py, || wire::read(note))?;
+        let outcome = if is_denied { Outcome::Denied(Code::NotAllowed) } else { Outcome::Done };
+        self.change(py, Vec::new(), |engine, scope| {
+            engine.note_context(scope, &act, &Deed::to_keys(agent.as_ref(), keys), outcome)
+        })
+    }
+
+    /// The space's trail, oldest first.
+    fn trail(&self, py: Python<'_>) -> PyResult<String> {
+        self.look(py, Act::ReadUsage, Vec::new(), |engine, scope| {
+            let mut entries = Vec::new();
+            engine.audit(scope, &mut |entry| {
+                entries.push(entry);
+                Ok(())
+            })?;
+            wire::write(&entries)
         })
     }
 

@@ -25,6 +25,8 @@ pub struct Setup {
     bytes_max: Option<u64>,
     entries_max: Option<u64>,
     agents_max: Option<u64>,
+    #[serde(default)]
+    context_trail: bool,
     #[serde(default = "yes")]
     provision: bool,
     embedding: Option<EmbeddingIn>,
@@ -138,6 +140,7 @@ impl Setup {
         config.quota.bytes_max = self.bytes_max.unwrap_or(config.quota.bytes_max);
         config.quota.entries_max = self.entries_max.unwrap_or(config.quota.entries_max);
         config.quota.agents_max = self.agents_max.unwrap_or(config.quota.agents_max);
+        config.context_trail = self.context_trail;
         config.provision = if self.provision { Provision::Auto } else { Provision::Manual };
         config.embedding = self.embedding.map_or(Ok(Embedding::Local), EmbeddingIn::read)?;
         config.chat = self.chat.map(ChatIn::read).transpose()?;

@@ -11,6 +11,7 @@ mod metrics;
 mod native;
 mod openapi;
 mod operator;
+mod patience;
 mod pool;
 mod problem;
 mod routes;

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tower::ServiceExt;
 
 use crate::app::{App, OPERATORS, Settings};
+use crate::patience::Patient;
 use crate::{extract, layer, mem0, routes};
 
 fn finish(router: Router<Arc<App>>, app: &Arc<App>) -> Router {
@@ -93,6 +94,9 @@ async fn bind_operators(address: SocketAddr) -> std::io::Result<TcpListener> {
 const HEAD: Duration = Duration::from_secs(5);
 const LAST: Duration = Duration::from_secs(10);
 
+/// How long a client may take nothing of its answer, which is in memory meanwhile.
+const TAKES: Duration = Duration::from_secs(60);
+
 /// How often figures are published.
 const HOUSE: Duration = Duration::from_secs(30);
 
@@ -126,7 +130,7 @@ async fn accept(
             without_trailing_slash(&mut request);
             router.clone().oneshot(request.map(axum::body::Body::new) as Request)
         });
-        let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service));
+        let connection = connections.watch(http.serve_connection(TokioIo::new(Patient::new(stream, TAKES)), service));
         tokio::spawn(connection);
     }
     drop(listener);

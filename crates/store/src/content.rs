@@ -119,11 +119,15 @@ impl dyn Row + '_ {
 
     /// The text of a JSON object.
     pub fn json_of(&self, column: usize, place: Place) -> Result<Cow<'_, str>> {
+        self.object_of(self.json(column)?, place)
+    }
+
+    /// The text of a JSON object that is kept as this.
+    pub fn object_of<'a>(&self, json: &'a str, place: Place) -> Result<Cow<'a, str>> {
         #[derive(serde::Deserialize)]
         struct Sealed<'a> {
             sealed: &'a str,
         }
-        let json = self.json(column)?;
         match self.seal() {
             Some(seal) => {
                 let sealed: Sealed = serde_json::from_str(json).map_err(corrupt)?;

@@ -129,6 +129,8 @@ pub struct Options {
     pub vector_bytes: usize,
     /// How much one space may hold.
     pub quota: Quota,
+    /// Whether the trail of a space tells of its context which agent did what to which key.
+    pub context_trail: bool,
 }
 
 impl Options {
@@ -144,6 +146,7 @@ impl Options {
             connection_bytes: 512 << 20,
             vector_bytes: 1 << 30,
             quota: Quota::default(),
+            context_trail: false,
         }
     }
 }
@@ -211,7 +214,8 @@ fn open_even_retired(options: &Options, sources: Sources) -> Result<Store> {
             (directory, places)
         }
     };
-    let spaces = Spaces::new(places, directory.clone(), options.vector_bytes, options.quota, sources);
+    let Options { vector_bytes, quota, context_trail, .. } = *options;
+    let spaces = Spaces::new(places, directory.clone(), vector_bytes, quota, context_trail, sources);
     let finished = spaces.finish_erasures()?;
     if finished > 0 {
         tracing::info!(finished, "finished erasures that an earlier run had begun");

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use locule_core::audit::Actor;
+use locule_core::audit::{Actor, Outcome};
 use locule_core::clock::Sources;
 use locule_core::directory::State as Standing;
 use locule_core::id::{SpaceId, Tick};
@@ -52,6 +52,8 @@ pub struct Spaces {
     bell: Bell,
     watchers: Arc<Watchers>,
     quota: Quota,
+    /// Whether trails tell which agent did what to which key.
+    pub(crate) context_trail: bool,
     pub(crate) sources: Sources,
     /// What spaces have to say of themselves and have not yet said to the directory.
     unpublished: Mutex<HashMap<SpaceId, Published>>,
@@ -69,6 +71,7 @@ impl Spaces {
         directory: Arc<Directory>,
         warm_bytes: usize,
         quota: Quota,
+        context_trail: bool,
         sources: Sources,
     ) -> Self {
         Spaces {
@@ -78,6 +81,7 @@ impl Spaces {
             bell: Bell::default(),
             watchers: Arc::default(),
             quota,
+            context_trail,
             sources,
             unpublished: Mutex::default(),
             erasures_wait: AtomicBool::new(false),
@@ -420,8 +424,12 @@ impl Writer<'_> {
     }
 
     pub(crate) fn note(&self, act: &str, object: Option<String>) -> Result<()> {
+        self.note_outcome(act, object, Outcome::Done)
+    }
+
+    pub(crate) fn note_outcome(&self, act: &str, object: Option<String>, outcome: Outcome) -> Result<()> {
         let (tx, origin) = (&*self.reader.tx, self.scope.origin());
-        self.trail.set(trail::append(tx, self.trail.get(), origin, act, object, self.reader.now)?);
+        self.trail.set(trail::append(tx, self.trail.get(), origin, act, object, outcome, self.reader.now)?);
         Ok(())
     }
 }

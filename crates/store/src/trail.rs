@@ -2,9 +2,13 @@
 
 use jiff::Timestamp;
 use locule_core::Result;
-use locule_core::audit::{BEGINNING, Entry, Link, Origin};
+use locule_core::audit::{BEGINNING, Entry, Link, Origin, Outcome};
 
+use crate::content::Place;
 use crate::tx::{Row, Tx, Value};
+
+/// What the column with content is called for the seal. Ids and counts are none; a JSON object is.
+pub const OBJECT: &str = "space_audit.object";
 
 const COLUMNS: &str = "sequence, time, actor_kind, actor, on_behalf_of, act, object, outcome, request_id, link";
 
@@ -21,13 +25,14 @@ pub fn end(tx: &dyn Tx) -> Result<End> {
     Ok(end.unwrap_or(End(0, BEGINNING)))
 }
 
-/// Appends an entry for an act that is done if the transaction commits. Says where the chain ends then.
+/// Appends an entry for an act that is done, or stays refused, if the transaction commits. Says where the chain ends then.
 pub fn append(
     tx: &dyn Tx,
     End(sequence, previous): End,
     origin: &Origin,
     act: &str,
     object: Option<String>,
+    outcome: Outcome,
     now: Timestamp,
 ) -> Result<End> {
     let entry = Entry {
@@ -38,9 +43,15 @@ pub fn append(
         on_behalf_of: origin.on_behalf_of.as_ref().map(|identity| identity.subject.as_str().to_owned()),
         act: act.to_owned(),
         object,
-        outcome: "ok".to_owned(),
+        outcome: outcome.as_str().to_owned(),
         request_id: origin.request_id.clone(),
     };
+    // What is bound together is what was said; how it is sealed may change with a move.
+    let told_by = entry.sequence.to_be_bytes();
+    let object = entry.object.as_deref().map(|object| match is_content(object) {
+        true => tx.json(Place(OBJECT, &told_by), object),
+        false => object.into(),
+    });
     let link = entry.link(&previous);
     tx.run(
         "INSERT INTO space_audit (sequence, time, actor_kind, actor, on_behalf_of, act, object, outcome, request_id, link)
@@ -52,7 +63,7 @@ pub fn append(
             Value::Text(&entry.actor),
             Value::text(entry.on_behalf_of.as_deref()),
             Value::Text(&entry.act),
-            Value::text(entry.object.as_deref()),
+            Value::text(object.as_deref()),
             Value::Text(&entry.outcome),
             Value::Text(&entry.request_id),
             Value::Blob(&link),
@@ -83,19 +94,31 @@ pub fn verify(tx: &dyn Tx) -> Result<Result<u64, i64>> {
     Ok(broken.map_or(Ok(count), Err))
 }
 
+/// Whether an object says something that only the space's owner is to read.
+pub fn is_content(object: &str) -> bool {
+    object.starts_with('{')
+}
+
 fn link(row: &dyn Row, column: usize) -> Result<Link> {
     row.blob(column)?.try_into().map_err(|_| crate::error::corrupt("a link of another length"))
 }
 
 fn entry(row: &dyn Row) -> Result<Entry> {
+    let sequence = row.integer(0)?;
+    let object = match row.maybe_text(6)? {
+        Some(object) if is_content(&object) => {
+            Some(row.object_of(&object, Place(OBJECT, &sequence.to_be_bytes()))?.into_owned())
+        }
+        other => other,
+    };
     Ok(Entry {
-        sequence: row.integer(0)?,
+        sequence,
         time: row.moment(1)?,
         actor_kind: row.text(2)?.to_owned(),
         actor: row.text(3)?.to_owned(),
         on_behalf_of: row.maybe_text(4)?,
         act: row.text(5)?.to_owned(),
-        object: row.maybe_text(6)?,
+        object,
         outcome: row.text(7)?.to_owned(),
         request_id: row.text(8)?.to_owned(),
     })

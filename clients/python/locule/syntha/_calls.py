@@ -33,7 +33,10 @@ def handle_get_context_call(context_mesh: Any, agent_name: str, keys: Optional[L
     """Reads some keys, or all that the agent may read."""
     try:
         found: Dict[str, Any]
-        if keys:
+        read = getattr(type(context_mesh), "_read", None)
+        if keys and read is not None:
+            found = read(context_mesh, [key for key in keys if isinstance(key, str)], agent_name)
+        elif keys:
             readable = set(context_mesh.get_keys_for_agent(agent_name))
             found = {key: context_mesh.get(key, agent_name) for key in keys if key in readable}
         else:

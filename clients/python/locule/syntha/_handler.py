@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Any, Callable, Dict, List, Mapping, Optional, Set
 
 from . import _calls
@@ -115,14 +116,21 @@ class ToolHandler:
             error = f"Unknown tool: {tool_name}"
             return {"success": False, "error": error, "available_tools": self.get_available_tools()}
         if not self.has_tool_access(tool_name):
-            return self._denied(tool_name)
+            return self._denied(tool_name, kwargs)
         # The agent is who this handler is of, whatever a model says.
         for name in ("agent_name", "sender_agent"):
             kwargs.pop(name, None)
         answer: Answer = getattr(self, f"handle_{tool_name}")(**kwargs)
         return answer
 
-    def _denied(self, tool_name: str) -> Answer:
+    def _record_denial(self, tool_name: str, said: Mapping[str, Any] = MappingProxyType({})) -> None:
+        record = getattr(type(self.context_mesh), "_record", None)
+        if record is not None:
+            keys = said["keys"] if isinstance(said.get("keys"), list) else [said.get("key")]
+            record(self.context_mesh, tool_name, self.agent_name, [key for key in keys if isinstance(key, str)], denied=True)
+
+    def _denied(self, tool_name: str, said: Mapping[str, Any] = MappingProxyType({})) -> Answer:
+        self._record_denial(tool_name, said)
         return {
             "success": False,
             "error": f"Access denied to tool: {tool_name}",
@@ -228,6 +236,7 @@ class ToolHandler:
 
     def _agent(self, tool_name: str) -> str:
         if not self.has_tool_access(tool_name):
+            self._record_denial(tool_name)
             raise SynthaPermissionError(
                 f"Agent '{self.agent_name}' does not have permission to use {tool_name}", agent=self.agent_name, resource=tool_name
             )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from .. import errors
 from .._native import Space
@@ -172,6 +172,11 @@ class NativeStore:
             with told("update"):
                 if self._space.context_swap(_written(key, changed), revision):
                     return changed
+
+    def note(self, act: str, agent: Optional[str], keys: Sequence[str], denied: bool) -> None:
+        """Puts on record what an agent has read, or was refused."""
+        with told("note"):
+            self._space.context_note(json.dumps({"act": act, "agent": agent, "keys": list(keys), "is_denied": denied}))
 
     def close(self) -> None:
         release, self._release = self._release, None

@@ -21,7 +21,7 @@ from ..errors import ClosedError, LoculeError
 from ..local import Locule
 from .exceptions import SynthaPersistenceError
 
-__all__ = ["Lease", "lease", "prepare", "subject"]
+__all__ = ["Lease", "lease", "person_of", "prepare", "subject"]
 
 _logger = logging.getLogger("locule")
 
@@ -32,6 +32,9 @@ _TEXT = _MARK + b"The data is in the directory of this name with .locule after i
 _SQLITE = b"SQLite format 3\x00"
 
 _SUFFIXES = (".db", ".sqlite", ".sqlite3")
+
+#: What stands before an id in hexadecimal digits.
+_HEX = "syntha:hex:"
 
 #: How many installations in files are open at once, in a program that gives each user a path of their own. What one takes
 #: (half a megabyte, ten open files, two threads) is given back when others are used, and taken again when it is.
@@ -211,10 +214,17 @@ def subject(user_id: Optional[str]) -> str:
         return user_id
     raw = user_id.encode("utf-8", "surrogatepass")
     if len(raw) <= 100:
-        return f"syntha:hex:{raw.hex()}"
+        return f"{_HEX}{raw.hex()}"
     import hashlib
 
     return f"syntha:sha256:{hashlib.sha256(raw).hexdigest()}"
+
+
+def person_of(name: str) -> str:
+    """The id of a user whom the engine calls so. A very long id is not found out again, and is told as that name."""
+    if name.startswith(_HEX):
+        return bytes.fromhex(name[len(_HEX) :]).decode("utf-8", "surrogatepass")
+    return name
 
 
 def prepare(path: str) -> Tuple[str, Optional[str]]:

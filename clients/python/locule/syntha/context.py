@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from . import persistence
 from ._store import Entry, MemoryStore, Store
@@ -59,6 +59,8 @@ class ContextMesh:
         self._cleanup_interval = _CLEANUP_INTERVAL_S
         self._last_cleanup = time.time()
         self._closed = False
+        #: Puts on record what was read or refused, where somebody wants that: act, agent, keys, and whether it was refused.
+        self._recorder: Optional[Callable[[str, Optional[str], Sequence[str], bool], None]] = None
         self._listeners: Dict[str, List[Callable[[str, str, Any], None]]] = {}
         self.db_backend: Optional[persistence.DatabaseBackend] = None
         self._store: Store = MemoryStore()
@@ -79,6 +81,10 @@ class ContextMesh:
         if self._closed:
             raise SynthaPersistenceError("This mesh was closed: make another", operation="use after close")
         return self._store
+
+    def _record(self, act: str, agent: Optional[str], keys: Sequence[str] = (), denied: bool = False) -> None:
+        if self._recorder is not None:
+            self._recorder(act, agent, keys, denied)
 
     # --- Entries ----------------------------------------------------------------------------------------------------------
 
@@ -132,8 +138,19 @@ class ContextMesh:
         """A copy of the value, or ``None`` where there is none that this agent may read. Without an agent it is the program
         that asks, and may read everything of its user."""
         _check_key(key)
-        text = self._open().value(key, agent_name)
-        return None if text is None else value_of(text)
+        return self._read([key], agent_name).get(key)
+
+    def _read(self, keys: Iterable[str], agent_name: Optional[str]) -> Dict[str, Any]:
+        """What an agent may read of these keys."""
+        store = self._open()
+        found: Dict[str, Any] = {}
+        for key in keys:
+            text = store.value(key, agent_name)
+            if text is not None:
+                found[key] = value_of(text)
+            if self._recorder is not None:
+                self._record("get_context", agent_name, [key], text is None and store.value(key, None) is not None)
+        return found
 
     def update(
         self, key: str, change: Callable[[Any], Any], default: Any = None, ttl: Optional[float] = None
@@ -165,14 +182,20 @@ class ContextMesh:
     def get_all_for_agent(self, agent_name: str) -> Dict[str, Any]:
         """Copies of all that this agent may read."""
         self._clean_up_in_passing()
-        return self._open().values(_whoever(agent_name))
+        found = self._open().values(_whoever(agent_name))
+        self._record("get_context", agent_name, list(found))
+        return found
 
     def get_keys_for_agent(self, agent_name: str) -> List[str]:
         """The keys that this agent may read, in the order of writing."""
-        return self._open().keys(_whoever(agent_name))
+        keys = self._open().keys(_whoever(agent_name))
+        self._record("list_context", agent_name)
+        return keys
 
     def _listed(self, agent_name: Optional[str]) -> List[Tuple[str, List[str]]]:
-        return self._open().listed(_whoever(agent_name))
+        listed = self._open().listed(_whoever(agent_name))
+        self._record("list_context", agent_name)
+        return listed
 
     def remove(self, key: str) -> bool:
         """Removes a key; says whether it was there."""

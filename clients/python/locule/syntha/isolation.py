@@ -8,8 +8,7 @@ from typing import Any, Dict, List, Mapping, Optional
 
 from ..local import Locule
 from ._native_store import NativeStore, told
-from ._places import lease, subject
-from ._store import Store
+from ._places import lease, person_of, subject
 from .context import ContextMesh
 from .exceptions import SynthaConfigurationError, SynthaPersistenceError, SynthaValidationError
 from .persistence import _Stores, _person
@@ -25,8 +24,11 @@ _MB = 1_000_000
 class UserManager:
     """Opens meshes for users: what one has, no other reaches, counts or destroys.
 
-    ``resource_limits`` holds for each user: ``max_contexts`` live keys, ``max_agents`` names that follow topics or have been
-    permitted something, and ``storage_limit_mb`` million bytes of stored keys and values.
+    ``resource_limits`` holds for each user: ``max_contexts`` live keys, ``max_agents`` names that have written, follow topics or
+    have been permitted something, and ``storage_limit_mb`` million bytes of stored keys and values.
+
+    With ``audit_logging`` each user's audit chain tells of every reading, writing and refusal which agent it was of and to which
+    key: see :meth:`audit_log`. A reading is then answered when it is durably on record, and takes as long as a write.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class UserManager:
             "bytes_max": None if "storage_limit_mb" not in limits else int(limits["storage_limit_mb"] * _MB),
         }
         setup = {name: limit for name, limit in setup.items() if limit is not None}
+        setup["context_trail"] = audit_logging
         backend = db_backend.lower()
         if backend == "sqlite" and isolation in (None, "file"):
             place, setup["encrypted"] = data_dir, encryption_enabled
@@ -89,6 +92,8 @@ class UserManager:
         backend = _Session(self._held.app)
         mesh.enable_persistence = True
         mesh.db_backend, mesh._store = backend, backend.bind(person)
+        if self.audit_logging:
+            mesh._recorder = backend.native(person).note
         return mesh
 
     def get_user_session(self, user_id: str) -> Optional[ContextMesh]:
@@ -110,7 +115,7 @@ class UserManager:
         """Everybody who has anything here."""
         self._check()
         with told("list"):
-            return [user["user_id"] for user in self._held.app.users()]
+            return [person_of(user["user_id"]) for user in self._held.app.users()]
 
     def delete_user(self, user_id: str) -> Dict[str, Any]:
         """Erases a user: their key is destroyed and their data removed; answers the receipt."""
@@ -121,8 +126,34 @@ class UserManager:
             receipt: Dict[str, Any] = json.loads(self._held.app._context(subject(person)).erase([]))
         return receipt
 
+    def audit_log(self, user_id: str) -> List[Dict[str, Any]]:
+        """What was done in a user's mesh, oldest first: ``time``, ``user``, ``agent`` (``None``: the program itself),
+        ``operation``, ``key`` (``None``: no single one), ``topics`` and ``outcome`` (``ok``, or why it was refused). Without
+        ``audit_logging`` neither agents nor keys are told, and no readings."""
+        person = _named(user_id)
+        self._check()
+        with told("audit"):
+            trail = json.loads(self._held.app._context(subject(person)).trail())
+        log = []
+        for entry in trail:
+            text = entry["object"] or ""
+            about = json.loads(text) if text.startswith("{") else {}
+            for key in about.get("keys") or [None]:
+                log.append(
+                    {
+                        "time": entry["time"],
+                        "user": person,
+                        "agent": about.get("agent"),
+                        "operation": entry["act"],
+                        "key": key,
+                        "topics": about.get("topics", []),
+                        "outcome": entry["outcome"],
+                    }
+                )
+        return log
+
     def export_user(self, user_id: str) -> Dict[str, Any]:
-        """Everything of a user's mesh."""
+        """Everything of a user's mesh, and of their audit log."""
         mesh = self.create_user_session(user_id)
         entries = mesh._open().entries()
         return {
@@ -140,6 +171,7 @@ class UserManager:
             },
             "agent_topics": mesh._open().subscriptions(),
             "agent_permissions": mesh._open().permissions(),
+            "audit_log": self.audit_log(user_id),
         }
 
     def close(self) -> None:
@@ -171,7 +203,10 @@ class _Session(_Stores):
         super().__init__()
         self._app = app
 
-    def _open_store(self, user_id: Optional[str]) -> Store:
+    def _open_store(self, user_id: Optional[str]) -> NativeStore:
+        return self.native(user_id)
+
+    def native(self, user_id: Optional[str]) -> NativeStore:
         with told("open"):
             return NativeStore(self._app._context(subject(user_id)), lambda: None)
 

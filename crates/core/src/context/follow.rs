@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::{Changes, Entry, Name};
+use super::{Changes, Entry, Heard, Name};
 
 /// Somebody who follows the changes of a context.
 #[derive(Debug, Default)]
 pub struct Follower {
-    after: u64,
+    heard: Heard,
+    /// The revision of the entry they were told of last, where it may have more entries.
+    begun: Option<u64>,
     /// The keys that they know of, once they were told.
     known: Option<BTreeSet<Name>>,
 }
@@ -55,37 +57,43 @@ impl News {
 
 impl Follower {
     /// Somebody who has heard of everything up to this revision.
-    pub fn after(after: u64) -> Self {
-        Follower { after, known: None }
+    pub fn after(revision: u64) -> Self {
+        Follower { heard: revision.into(), ..Follower::default() }
     }
 
-    /// The revision up to which they were told.
-    pub fn revision(&self) -> u64 {
-        self.after
+    /// Up to where they were told.
+    pub fn heard(&self) -> Heard {
+        self.heard
     }
 
-    /// What to tell them of the changes since [`revision`](Follower::revision).
+    /// What to tell them of the changes since [`heard`](Follower::heard).
     pub fn tell(&mut self, changes: Changes) -> Vec<Told> {
-        let Changes { revision, entries, keys, .. } = changes;
+        let Changes { revision, entries, keys, more } = changes;
         // A space that was put back to what it once was is told from its beginning.
-        let mut after = if self.after > revision { 0 } else { self.after };
+        let mut after = if self.heard.revision > revision { 0 } else { self.heard.revision };
         let mut told = Vec::with_capacity(entries.len() + 1);
         if self.known.is_none() {
             told.push(Told { after, news: News::Keys { keys: keys.clone() } });
         }
         let mut entries = entries.into_iter().peekable();
         while let Some(entry) = entries.next() {
+            if let Some(begun) = self.begun.replace(entry.revision).filter(|begun| *begun != entry.revision) {
+                after = begun;
+            }
             // Entries of one transaction have one revision: it is reached with the last of them.
-            if entries.peek().is_none_or(|next| next.revision != entry.revision) {
+            if entries.peek().map_or(more.is_none(), |next| next.revision != entry.revision) {
                 after = entry.revision;
             }
             told.push(Told { after, news: News::Entry(entry) });
         }
         let keys: BTreeSet<Name> = keys.into_iter().collect();
         let gone = self.known.iter().flatten().filter(|key| !keys.contains(key));
-        told.extend(gone.map(|key| Told { after: revision, news: News::Removed { key: key.clone() } }));
+        // Whoever breaks off is told again which there are.
+        let end = if more.is_some() { after } else { revision };
+        told.extend(gone.map(|key| Told { after: end, news: News::Removed { key: key.clone() } }));
         self.known = Some(keys);
-        self.after = revision;
+        self.begun = self.begun.filter(|_| more.is_some());
+        self.heard = Heard { revision: end, entry: more };
         told
     }
 }
@@ -96,6 +104,7 @@ mod tests {
 
     use super::super::Json;
     use super::*;
+    use crate::id::EntryId;
 
     fn entry(key: &str, revision: u64) -> Entry {
         Entry {
@@ -112,7 +121,7 @@ mod tests {
     }
 
     fn changes(revision: u64, entries: Vec<Entry>, keys: &[&str]) -> Changes {
-        Changes { revision, entries, keys: keys.iter().map(|key| Name::of(key)).collect(), more: false }
+        Changes { revision, entries, keys: keys.iter().map(|key| Name::of(key)).collect(), more: None }
     }
 
     fn said(told: &[Told]) -> Vec<(u64, String)> {
@@ -141,7 +150,25 @@ mod tests {
                 assert!(missed.revision > after, "{missed:?} after {after}");
             }
         }
-        assert_eq!(follower.revision(), 7);
+        assert_eq!(follower.heard(), 7.into());
+    }
+
+    #[test]
+    fn what_comes_in_several_answers_is_told_as_in_one() {
+        let written = [entry("a", 3), entry("b", 5), entry("c", 5), entry("d", 5), entry("e", 6)];
+        let keys = ["a", "b", "c", "d", "e"];
+        let id = EntryId::from_bytes([7; 16]);
+        let mut follower = Follower::after(2);
+        let (mut told, mut answers) = (Vec::new(), written.chunks(2).peekable());
+        while let Some(answer) = answers.next() {
+            let more = answers.peek().map(|_| id);
+            told.extend(follower.tell(Changes { more, ..changes(7, answer.to_vec(), &keys) }));
+            assert_eq!(follower.heard().entry, more);
+        }
+        // That nothing more is of a revision is not known at the end of an answer, but with the next.
+        let expected = [(2, "a,b,c,d,e"), (3, "+a"), (3, "+b"), (3, "+c"), (3, "+d"), (6, "+e")];
+        assert_eq!(said(&told), expected.map(|(after, said)| (after, said.to_owned())));
+        assert_eq!(follower.heard(), 7.into());
     }
 
     #[test]

@@ -4,14 +4,17 @@
 //! A topic needs no declaration: it is there as long as an agent follows it or an entry was pushed to it. Whom a push to a topic
 //! reaches is settled when it is pushed.
 
+mod deed;
 mod follow;
 mod text;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use self::deed::Deed;
 pub use self::follow::{Follower, News, Told};
 pub use self::text::{Json, Name};
+use crate::id::EntryId;
 use crate::{Code, Error, Result, limit};
 
 /// An entry: what stands under one key, and who may read it.
@@ -251,7 +254,22 @@ pub struct Statistics {
     pub agents_with_topics: u64,
 }
 
-/// What has changed since a revision.
+/// Up to where somebody has heard of what changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Everything up to this revision.
+    pub revision: u64,
+    /// Of what came after it, everything up to this entry.
+    pub entry: Option<EntryId>,
+}
+
+impl From<u64> for Heard {
+    fn from(revision: u64) -> Self {
+        Heard { revision, entry: None }
+    }
+}
+
+/// What has changed since somebody last heard.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Changes {
     /// The revision that this is as of.
@@ -260,8 +278,8 @@ pub struct Changes {
     pub entries: Vec<Entry>,
     /// The keys of all entries there are: what is not among them is gone.
     pub keys: Vec<Name>,
-    /// Whether more has changed after this revision: it was too much for one answer.
-    pub more: bool,
+    /// The last of these entries, if more were written after it: they were too much for one answer.
+    pub more: Option<EntryId>,
 }
 
 /// The same names in the same order, each once.

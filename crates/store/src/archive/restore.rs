@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use locule_core::audit;
 use locule_core::clock::Sources;
 use locule_core::directory::State as Standing;
 use locule_core::id::Identity;
@@ -304,6 +305,7 @@ impl Restore {
             right.origin(),
             "restore_space",
             Some(format!("{} memories", written.memories)),
+            audit::Outcome::Done,
             self.sources.now(),
         )?;
         let state = State { revision: written.revision.max(before.revision) + 1, ..written };

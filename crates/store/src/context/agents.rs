@@ -1,6 +1,6 @@
 //! Changing what agents follow and where they may post.
 
-use locule_core::context::{Agent, DeletedTopic, Name, check_names, distinct};
+use locule_core::context::{Agent, Deed, DeletedTopic, Name, check_names, distinct};
 use locule_core::id::EntryId;
 use locule_core::{Code, Error, Result};
 
@@ -26,7 +26,7 @@ impl Writer<'_> {
     pub fn subscribe(&mut self, name: &Name, topics: Vec<Name>) -> Result<Agent> {
         check_names(&topics)?;
         let agent = self.change_agent(name, |agent| agent.topics = distinct(topics))?;
-        self.note("subscribe_context", None)?;
+        self.note_deed("subscribe_context", || Deed::to_topics(Some(name), &agent.topics))?;
         Ok(agent)
     }
 
@@ -37,7 +37,7 @@ impl Writer<'_> {
             return Ok(Agent::nobody(name));
         }
         let agent = self.change_agent(name, |agent| agent.topics.retain(|topic| !topics.contains(topic)))?;
-        self.note("unsubscribe_context", None)?;
+        self.note_deed("unsubscribe_context", || Deed::to_topics(Some(name), topics))?;
         Ok(agent)
     }
 
@@ -45,7 +45,7 @@ impl Writer<'_> {
     pub fn permit(&mut self, name: &Name, topics: Vec<Name>) -> Result<Agent> {
         check_names(&topics)?;
         let agent = self.change_agent(name, |agent| agent.posts = Some(distinct(topics)))?;
-        self.note("permit_context", None)?;
+        self.note_deed("permit_context", || Deed::to_topics(Some(name), agent.posts.as_deref().unwrap_or_default()))?;
         Ok(agent)
     }
 
@@ -60,7 +60,7 @@ impl Writer<'_> {
         for agent in &followers {
             self.change_agent(agent, |agent| agent.topics.retain(|other| other != topic))?;
         }
-        self.note("delete_topic", None)?;
+        self.note_deed("delete_topic", || Deed::to_topics(None, std::slice::from_ref(topic)))?;
         Ok(Some(DeletedTopic { subscribers: followers.len() as u64, entries }))
     }
 

@@ -5,12 +5,13 @@
 //! where a space is sealed the database cannot read them.
 
 mod agents;
+mod changes;
 mod row;
 mod write;
 
 use std::collections::{HashMap, HashSet};
 
-use locule_core::context::{Agent, Changes, Entry, EntryQuery, Listed, Name, Statistics, Topic};
+use locule_core::context::{Agent, Entry, EntryQuery, Listed, Name, Statistics, Topic};
 use locule_core::{Result, limit};
 
 use self::row::{COLUMNS, FIXED_BYTES, UNREAD};
@@ -124,6 +125,16 @@ impl Reader<'_> {
         Ok(topics)
     }
 
+    /// How many entries there are, expired ones left out, and how many agents are known.
+    pub fn context_counts(&self) -> Result<(u64, u64)> {
+        let sql = "SELECT (SELECT count(*) FROM context_entries WHERE expires_at IS NULL OR expires_at >= $1),
+                       (SELECT count(*) FROM context_agents)";
+        let counts = self
+            .tx
+            .first(sql, &[Value::Moment(self.now)], |row| Ok((row.integer(0)? as u64, row.integer(1)? as u64)))?;
+        Ok(counts.unwrap_or_default())
+    }
+
     /// Figures over the context.
     pub fn context_statistics(&self) -> Result<Statistics> {
         let mut figures = Statistics::default();
@@ -146,32 +157,6 @@ impl Reader<'_> {
         })?;
         figures.total_topics = topics.len() as u64;
         Ok(figures)
-    }
-
-    /// What of the context has changed since a revision; `None` if the whole space has not. After a revision that is not yet
-    /// reached (the space was put back to what it once was) everything has. What is too much for one answer is told up to a
-    /// revision of which it has all: whoever asks for what is after that gets the rest.
-    pub fn context_changes(&self, after: u64, agent: Option<&Name>) -> Result<Option<Changes>> {
-        let revision = self.state()?.revision;
-        if revision == after {
-            return Ok(None);
-        }
-        let after = if after > revision { 0 } else { after };
-        let query = EntryQuery { agent: agent.cloned(), after: Some(after), ..EntryQuery::default() };
-        let (mut entries, mut bytes, mut more): (Vec<Entry>, _, _) = (Vec::new(), 0, false);
-        self.context_entries(&query, &mut |entry| {
-            bytes += entry.size_bytes() + FIXED_BYTES as usize;
-            let begun = entries.last().map(|last| last.revision);
-            more |= bytes > limit::CONTEXT_ANSWER_BYTES.max && begun.is_some_and(|begun| begun != entry.revision);
-            if !more {
-                entries.push(entry);
-            }
-            Ok(())
-        })?;
-        let revision = entries.last().filter(|_| more).map_or(revision, |last| last.revision);
-        let bytes_max = Some(limit::CONTEXT_ANSWER_BYTES.max);
-        let keys = self.list_context(&EntryQuery { after: None, bytes_max, ..query })?;
-        Ok(Some(Changes { revision, entries, keys: keys.into_iter().map(|listed| listed.key).collect(), more }))
     }
 
     /// What the context counts for in the space's size.
@@ -198,19 +183,19 @@ impl Reader<'_> {
 
 /// How much more an answer may have.
 struct Room {
-    bytes_max: Option<usize>,
+    bound: Option<limit::Bound>,
     bytes: usize,
 }
 
 impl Room {
     fn of(query: &EntryQuery) -> Self {
-        Room { bytes_max: query.bytes_max, bytes: 0 }
+        let bound = query.bytes_max.map(|max| limit::Bound { max, ..limit::CONTEXT_ANSWER_BYTES });
+        Room { bound, bytes: 0 }
     }
 
     /// One thing more, of so many bytes and what everything takes.
     fn take(&mut self, bytes: usize) -> Result<()> {
         self.bytes += bytes + FIXED_BYTES as usize;
-        let Some(max) = self.bytes_max else { return Ok(()) };
-        limit::Bound { max, ..limit::CONTEXT_ANSWER_BYTES }.check(self.bytes)
+        self.bound.map_or(Ok(()), |bound| bound.check(self.bytes))
     }
 }

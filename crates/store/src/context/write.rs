@@ -1,7 +1,8 @@
 //! Changing entries. An entry that is written anew gets a new row, so that the order of rows is the order of writing.
 
 use jiff::{SignedDuration, Timestamp};
-use locule_core::context::{Entry, EntryQuery, Json, Listed, Name, Push, may_not_overwrite, may_not_post};
+use locule_core::audit::Outcome;
+use locule_core::context::{Deed, Entry, EntryQuery, Json, Listed, Name, Push, may_not_overwrite, may_not_post};
 use locule_core::id::{EntryId, Tick};
 use locule_core::{Code, Error, Result};
 
@@ -48,7 +49,7 @@ impl Writer<'_> {
     pub fn put_context(&mut self, entry: Entry) -> Result<Entry> {
         entry.check()?;
         let before = self.entry_before(&entry.key)?;
-        self.put_over(before, entry)
+        self.put_over(before, entry, None)
     }
 
     /// Gives the entry that is there another value; begins one, as the push says, where there is none. A sender is held to what
@@ -62,8 +63,8 @@ impl Writer<'_> {
         self.check_sender(&Push { topics: there.topics.clone(), ..push.clone() }, Some(&there))?;
         check_revision(&push, Some(&there))?;
         let value = value(Some(&there))?;
-        let writer = push.sender.or(there.writer.clone());
-        self.put_over(before, Entry { value, writer, ..there })
+        let writer = push.sender.clone().or(there.writer.clone());
+        self.put_over(before, Entry { value, writer, ..there }, push.sender.as_ref())
     }
 
     /// The entry of a key, also if it has expired. On the same journey comes what else a writer wants to know: what is to be
@@ -98,6 +99,7 @@ impl Writer<'_> {
         self.check_sender(&push, there)?;
         check_revision(&push, there)?;
         let followers = self.followers(&push.topics)?;
+        let agent = push.sender.clone();
         let entry = Entry {
             audience: push.audience(followers),
             key: push.key,
@@ -109,10 +111,10 @@ impl Writer<'_> {
             created_at: self.reader.now,
             revision: 0,
         };
-        self.put_over(before, entry)
+        self.put_over(before, entry, agent.as_ref())
     }
 
-    fn put_over(&mut self, before: Option<Entry>, mut entry: Entry) -> Result<Entry> {
+    fn put_over(&mut self, before: Option<Entry>, mut entry: Entry, agent: Option<&Name>) -> Result<Entry> {
         entry.check()?;
         entry.revision = self.state.revision + 1;
         if let Some(before) = &before {
@@ -129,18 +131,26 @@ impl Writer<'_> {
             self.meet(writer)?;
         }
         self.check_quota()?;
-        self.note("push_context", None)?;
+        self.note_deed("push_context", || Deed::to_keys(agent, [entry.key.clone()]))?;
         Ok(entry)
     }
 
     /// Removes an entry, if it is there; for an agent, if it may read it or has written it. Says whether it did.
     pub fn remove_context(&mut self, key: &Name, agent: Option<&Name>) -> Result<bool> {
         let Some(there) = self.context_entry(key)? else { return Ok(false) };
-        if agent.is_some_and(|agent| there.is_expired(self.reader.now) || !may_change(agent, &there)) {
+        if agent.is_some() && there.is_expired(self.reader.now) {
+            return Ok(false);
+        }
+        if agent.is_some_and(|agent| !may_change(agent, &there)) {
+            // It looks as if nothing were there. That it was tried is told where the trail tells such things.
+            if self.spaces.context_trail {
+                let deed = Deed::to_keys(agent, [key.clone()]);
+                self.note_context("remove_context", &deed, Outcome::Denied(Code::NotAllowed))?;
+            }
             return Ok(false);
         }
         self.delete_entry(&there)?;
-        self.note("remove_context", None)?;
+        self.note_deed("remove_context", || Deed::to_keys(agent, [key.clone()]))?;
         Ok(true)
     }
 
@@ -155,12 +165,22 @@ impl Writer<'_> {
         self.tx.run("DELETE FROM context_entries", &[])?;
         self.tx.run("DELETE FROM context_agents", &[])?;
         self.context_changed = true;
-        self.note("clear_context", None)
+        self.note_deed("clear_context", Deed::default)
     }
 
     /// Puts on record that an agent was refused something. For a writer in which nothing else is done.
     pub fn note_context_denial(&self) -> Result<()> {
         self.note("context_denied", None)
+    }
+
+    /// Puts on record what this writer has not done: a reading, or what was refused.
+    pub fn note_context(&self, act: &str, deed: &Deed, outcome: Outcome) -> Result<()> {
+        self.note_outcome(act, Some(deed.object()), outcome)
+    }
+
+    /// Puts on record what this writer does; whom and what by name only where the trail is to tell that.
+    pub(super) fn note_deed(&self, act: &str, deed: impl FnOnce() -> Deed) -> Result<()> {
+        self.note(act, self.spaces.context_trail.then(|| deed().object()))
     }
 
     /// Removes what had expired by then.

@@ -10,13 +10,15 @@ use crate::copy::tables::Table;
 use crate::error::corrupt;
 use crate::memories::{form, history};
 use crate::tx::{Row, Tx};
-use crate::{context, jobs, relationships, settings};
+use crate::{context, jobs, relationships, settings, trail};
 
 /// How a column is sealed.
 #[derive(Clone, Copy)]
 enum How {
     Content,
     Label,
+    /// A text that is content where it is a JSON object, and is not sealed otherwise.
+    Object,
 }
 
 /// What is sealed, and which column of the table tells its rows apart to the seal.
@@ -53,6 +55,7 @@ const SEALED: &[(&str, &[(&str, How)])] = &[
     ),
     ("name", &[(settings::VALUE, How::Content)]),
     ("number", &[(form::EMBEDDING, How::Content)]),
+    ("sequence", &[(trail::OBJECT, How::Object)]),
     ("memory_id", &[(history::OLD, How::Content), (history::NEW, How::Content)]),
 ];
 
@@ -88,6 +91,10 @@ pub fn open(row: &dyn Row, table: &Table, cells: &mut Cells) -> Result<()> {
             (How::Content, Cell::Text(_)) => Cell::Text(row.text_of(at, place)?.into_owned()),
             (How::Content, Cell::Json(_)) => Cell::Json(row.json_of(at, place)?.into_owned()),
             (How::Content, Cell::Blob(_)) => Cell::Blob(row.bytes_of(at, place)?.into_owned()),
+            (How::Object, Cell::Text(text)) if trail::is_content(text) => {
+                Cell::Text(row.object_of(text, place)?.into_owned())
+            }
+            (How::Object, other @ Cell::Text(_)) => other.clone(),
             (How::Label, Cell::Text(_)) => row.label_of(at, name)?.map_or(Cell::Null, Cell::Text),
             (How::Label, Cell::Texts(_)) => Cell::Texts(row.labels_of(at, name)?),
             _ => return Err(corrupt("a sealed column of another kind")),
@@ -113,6 +120,9 @@ fn sealed(tx: &dyn Tx, table: &Table, cells: &Cells) -> Result<Cells> {
             (How::Content, Cell::Text(text)) => Cell::Text(tx.text(place, text).into_owned()),
             (How::Content, Cell::Json(json)) => Cell::Json(tx.json(place, json).into_owned()),
             (How::Content, Cell::Blob(bytes)) => Cell::Blob(tx.bytes(place, bytes).into_owned()),
+            (How::Object, Cell::Text(text)) if trail::is_content(text) => {
+                Cell::Text(tx.json(place, text.as_str()).into_owned())
+            }
             (How::Label, Cell::Text(label)) => Cell::Text(tx.label(name, label).into_owned()),
             (How::Label, Cell::Texts(labels)) => Cell::Texts(tx.labels(name, labels).into_owned()),
             (_, other) => other.clone(),

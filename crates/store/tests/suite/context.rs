@@ -1,10 +1,13 @@
 //! The context of agents: who may read what, who may write what, what is gone when, and that nothing is lost.
 
-use locule_core::context::{Agent, DeletedTopic, Entry, EntryQuery, Json, Name, Push, Statistics};
+use locule_core::audit::Outcome;
+use locule_core::context::{
+    Agent, Deed, DeletedTopic, Entry, EntryQuery, Follower, Json, Name, News, Push, Statistics,
+};
 use locule_core::memory::NewMemory;
 use locule_core::{Code, Result, limit};
 
-use crate::house::{ENCRYPTED, House, Layout, Process, RLS, RLS_SEALED, User, code, model, ready};
+use crate::house::{ENCRYPTED, House, Layout, RLS, RLS_SEALED, User, code, model, ready};
 use crate::sealed::dump;
 
 for_each_layout! {
@@ -20,10 +23,10 @@ for_each_layout! {
     what_was_read_and_is_changed_meanwhile_is_not_written_over
     a_value_is_changed_on_what_was_read_and_the_entry_stays_what_it_is
     changes_are_told_to_who_looks_from_elsewhere
-    many_who_append_at_once_lose_nothing
     as_many_as_there_may_be_however_many_write_at_once
     somebody_else_sees_nothing
     clearing_and_erasing_leave_nothing
+    a_trail_tells_deeds_where_it_is_to
 }
 
 pub fn name(text: &str) -> Name {
@@ -269,6 +272,7 @@ fn what_has_expired_is_not_there(layout: &Layout) {
     let alice = house.alice();
     assert_eq!(alice.keys(Some("a")), ["long", "middle"]);
     assert!(alice.entry("short").unwrap().is_expired(house.now()));
+    assert_eq!(alice.read(|reader| reader.context_counts()).unwrap(), (2, 0));
     let figures = alice.statistics();
     assert_eq!((figures.total_items, figures.active_items, figures.expired_items), (4, 2, 2));
     // It is nobody's any more: anybody may write there, and begins anew.
@@ -413,28 +417,33 @@ fn a_value_is_changed_on_what_was_read_and_the_entry_stays_what_it_is(layout: &L
     assert_eq!(edit(on(0, push("k", "5"))).unwrap().audience, None);
 }
 
-/// Whoever asks for changes again and again gets all of them, however large they are.
+/// Whoever asks for changes again and again gets all of them once, however large they are, also those that were written at once.
 #[test]
 fn changes_that_are_too_much_for_one_answer_come_in_several() {
     let house = House::quick(&ENCRYPTED, |_| {});
     let alice = house.alice();
-    let large = json(&format!("\"{}\"", "x".repeat(limit::CONTEXT_VALUE_BYTES.max - 2)));
-    let count = limit::CONTEXT_ANSWER_BYTES.max / limit::CONTEXT_VALUE_BYTES.max + 1;
-    // As many as one answer takes if they were nothing but their values, and one more.
-    for number in 0..count {
+    let third = json(&format!("\"{}\"", "x".repeat(limit::CONTEXT_CHANGES_BYTES.max / 3)));
+    for number in 0..7 {
         let key = name(&number.to_string());
-        alice.push(Push { topics: names(&["t", "u"]), ..Push::new(key, large.clone()) }).unwrap();
+        alice.push(Push { topics: names(&["t", "u"]), ..Push::new(key, third.clone()) }).unwrap();
     }
-    let look = |after| alice.read(|reader| reader.context_changes(after, None)).unwrap();
-    let first = look(0).unwrap();
-    assert_eq!((first.entries.len(), first.keys.len(), first.more), (count - 2, count, true));
-    let second = look(first.revision).unwrap();
-    assert_eq!((second.entries.len(), second.keys.len(), second.more), (2, count, false));
-    assert_eq!(look(second.revision), None);
-    // What was written at once has one revision, and is not torn apart.
+    let mut follower = Follower::default();
+    let mut all = || {
+        let mut told = Vec::new();
+        loop {
+            let look = |reader: &locule_store::Reader| reader.context_changes(follower.heard(), None);
+            let Some(changes) = alice.read(look).unwrap() else { return told };
+            assert!((1..=2).contains(&changes.entries.len()) && changes.keys.len() == 7);
+            told.extend(follower.tell(changes).into_iter().filter_map(|told| match told.news {
+                News::Entry(entry) => Some((entry.key.to_string(), entry.revision)),
+                _ => None,
+            }));
+        }
+    };
+    let said = |revision: &dyn Fn(u64) -> u64| (0..7).map(|n| (n.to_string(), revision(n))).collect::<Vec<_>>();
+    assert_eq!(all(), said(&|n| n + 1));
     alice.write(|writer| writer.delete_topic(&name("t"))).unwrap();
-    let at_once = look(second.revision).unwrap();
-    assert_eq!((at_once.entries.len(), at_once.more), (count, false));
+    assert_eq!(all(), said(&|_| 8));
 }
 
 fn changes_are_told_to_who_looks_from_elsewhere(layout: &Layout) {
@@ -442,7 +451,7 @@ fn changes_are_told_to_who_looks_from_elsewhere(layout: &Layout) {
     let other = house.neighbour();
     let (here, there) = (house.alice(), other.alice());
     here.push(push("a", "1")).unwrap();
-    let look = |after, agent: Option<&str>| {
+    let look = |after: u64, agent: Option<&str>| {
         there.read(|reader| reader.context_changes(after, agent.map(name).as_ref())).unwrap()
     };
     let first = look(0, None).unwrap();
@@ -469,27 +478,6 @@ fn changes_are_told_to_who_looks_from_elsewhere(layout: &Layout) {
     assert_eq!(told.load(std::sync::atomic::Ordering::SeqCst), 2);
     // A revision from a future that was taken back.
     assert_eq!(look(1_000_000, None).unwrap().entries.len(), 2);
-}
-
-fn many_who_append_at_once_lose_nothing(layout: &Layout) {
-    let house = House::quick(layout, |_| {});
-    let other = house.neighbour();
-    let processes: [&Process; 2] = [&house, &other];
-    std::thread::scope(|threads| {
-        for writer in 0..10_usize {
-            let process = processes[writer % 2];
-            threads.spawn(move || {
-                for number in 0..10 {
-                    let item = push("list", &format!("\"{writer}-{number}\""));
-                    again(|| process.alice().write(|writer| writer.append_context(item.clone())));
-                }
-            });
-        }
-    });
-    let list: Vec<String> = serde_json::from_str(house.alice().entry("list").unwrap().value.text()).unwrap();
-    assert_eq!(list.len(), 100);
-    assert_eq!(list.iter().collect::<std::collections::HashSet<_>>().len(), 100);
-    assert_eq!(other.alice().keys(None), ["list"]);
 }
 
 fn as_many_as_there_may_be_however_many_write_at_once(layout: &Layout) {
@@ -563,11 +551,46 @@ fn clearing_and_erasing_leave_nothing(layout: &Layout) {
     assert_eq!(bob.keys(None), ["k"]);
 }
 
+fn a_trail_tells_deeds_where_it_is_to(layout: &Layout) {
+    let mut house = House::quick(layout, |options| options.context_trail = true);
+    let alice = house.alice();
+    alice.follow("a", &["t"]);
+    alice.push(from("b", to_topics("k\u{e9}\0", &["t"]))).unwrap();
+    alice.push(push("of the application", "1")).unwrap();
+    assert!(!alice.write(|writer| writer.remove_context(&name("k\u{e9}\0"), Some(&name("c")))).unwrap());
+    assert!(alice.write(|writer| writer.remove_context(&name("k\u{e9}\0"), Some(&name("a")))).unwrap());
+    let read = Deed::to_keys(Some(&name("a")), names(&["one", "two"]));
+    alice.write(|writer| writer.note_context("get_context", &read, Outcome::Done)).unwrap();
+    alice.write(|writer| writer.delete_topic(&name("t"))).unwrap();
+    alice.write(|writer| writer.clear_context()).unwrap();
+    house.reopen();
+    let mut told = Vec::new();
+    let look = |reader: &locule_store::Reader| {
+        reader.audit(&mut |entry| {
+            told.push((entry.act, entry.object.unwrap_or_default(), entry.outcome));
+            Ok(())
+        })?;
+        reader.verify_audit()
+    };
+    assert_eq!(house.alice().read(look).unwrap(), Ok(8));
+    let expected = [
+        ("subscribe_context", r#"{"agent":"a","topics":["t"]}"#, "ok"),
+        ("push_context", r#"{"agent":"b","keys":["k\u00e9\u0000"]}"#, "ok"),
+        ("push_context", r#"{"agent":null,"keys":["of the application"]}"#, "ok"),
+        ("remove_context", r#"{"agent":"c","keys":["k\u00e9\u0000"]}"#, "not_allowed"),
+        ("remove_context", r#"{"agent":"a","keys":["k\u00e9\u0000"]}"#, "ok"),
+        ("get_context", r#"{"agent":"a","keys":["one","two"]}"#, "ok"),
+        ("delete_topic", r#"{"agent":null,"topics":["t"]}"#, "ok"),
+        ("clear_context", r#"{"agent":null}"#, "ok"),
+    ];
+    assert_eq!(told, expected.map(|(act, object, outcome)| (act.to_owned(), object.to_owned(), outcome.to_owned())));
+}
+
 /// Whoever runs the database of a sealed space reads none of it.
 #[test]
 fn context_is_content() {
     for (layout, sealed) in [(RLS_SEALED, true), (RLS, false)] {
-        let house = House::quick(&layout, |_| {});
+        let house = House::quick(&layout, |options| options.context_trail = true);
         let new = Push {
             agents: names(&["canary-agent"]),
             topics: names(&["canary-topic"]),

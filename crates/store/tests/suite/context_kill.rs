@@ -146,7 +146,7 @@ fn found(user: User, when: &str) -> Told {
     assert!(entries.iter().all(|entry| entry.revision <= state.revision), "{when}");
     assert!(entries.is_sorted_by_key(|entry| entry.revision), "{when}");
     if state.revision > 0 {
-        let changes = user.read(|reader| reader.context_changes(0, None)).unwrap().unwrap();
+        let changes = user.read(|reader| reader.context_changes(0_u64, None)).unwrap().unwrap();
         assert_eq!((changes.revision, changes.entries.len()), (state.revision, entries.len()), "{when}");
     }
     let entries = entries.into_iter().map(|entry| Entry { revision: 0, ..entry }).collect();

@@ -74,6 +74,7 @@ mod audit;
 mod backups;
 mod clusters;
 mod context;
+mod context_at_once;
 mod context_bounds;
 mod context_kill;
 mod directory;

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use locule_core::audit::Outcome;
 use locule_core::auth::{ActAs, Authenticator, KeyKind, NewKey};
 use locule_core::clock::{ManualClock, Sources};
-use locule_core::context::{Json, Name, Push};
+use locule_core::context::{Deed, Json, Name, Push};
 use locule_core::directory::Directory as _;
 use locule_core::feedback::{Feedback, Rating};
 use locule_core::id::{Issuer, MemoryId};
@@ -258,6 +259,8 @@ fn share_context(alice: User) {
     };
     alice.push(routed).unwrap();
     alice.push(push("for everybody", "\"\\u0000\\ud800\"")).unwrap();
+    let deed = Deed::to_keys(Some(&Name::of("agent")), [Name::of("routed")]);
+    alice.write(|writer| writer.note_context("get_context", &deed, Outcome::Denied(Code::NotAllowed))).unwrap();
 }
 
 /// Jobs of every status, settings, and what she thinks of two memories.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use locule::context::{Changes, Follower, Name, Told, Wake};
+use locule::context::{Changes, Follower, Heard, Name, Told, Wake};
 use locule::{Error, Result};
 use serde::Deserialize;
 use tokio::sync::Notify;
@@ -34,7 +34,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const LAST: Duration = Duration::from_secs(15 * 60);
 
 /// How many events wait for a slow client.
-const EVENTS: usize = 64;
+const EVENTS: usize = 1;
 
 /// From where, and for whom.
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -78,18 +78,19 @@ async fn changes(
     let caller = caller.also_names(query.user_id);
     let agent = query.agent.as_deref().map(Name::of);
     // The first look is the request's own: what is refused is refused before anything is answered.
-    let first = look(&caller, after, agent.clone()).await?;
+    let first = look(&caller, after.into(), agent.clone()).await?;
     let place = caller.stream()?;
-    let end = tokio::time::Instant::now() + wait;
+    let begun = tokio::time::Instant::now();
+    let (end, last) = (begun + wait, begun + LAST);
     let (give, take) = channel(EVENTS);
-    let following = Following { caller, agent, place, give, follower: Follower::after(after), end };
+    let following = Following { caller, agent, place, give, follower: Follower::after(after), end, last };
     tokio::spawn(following.run(first));
     let events = Sse::new(ReceiverStream::new(take));
     Ok(events.keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response())
 }
 
-async fn look(caller: &Caller<ReadMemories>, after: u64, agent: Option<Name>) -> Result<Option<Changes>, Refusal> {
-    caller.again().read(move |engine, scope| engine.context_changes(scope, after, agent.as_ref())).await
+async fn look(caller: &Caller<ReadMemories>, heard: Heard, agent: Option<Name>) -> Result<Option<Changes>, Refusal> {
+    caller.again().read(move |engine, scope| engine.context_changes(scope, heard, agent.as_ref())).await
 }
 
 /// Somebody who follows.
@@ -99,7 +100,10 @@ struct Following {
     place: Place,
     give: Sender<Result<Event, Infallible>>,
     follower: Follower,
+    /// When nothing more is looked for.
     end: tokio::time::Instant,
+    /// When a client that does not take what it is told is left to itself.
+    last: tokio::time::Instant,
 }
 
 impl Following {
@@ -113,7 +117,7 @@ impl Following {
         let mut stopping = self.place.stopping();
         let mut found = Ok(first);
         loop {
-            let more = found.as_ref().is_ok_and(|found| found.as_ref().is_some_and(|changes| changes.more));
+            let more = found.as_ref().is_ok_and(|found| found.as_ref().is_some_and(|changes| changes.more.is_some()));
             let told = match found {
                 Ok(Some(changes)) => self.tell(changes).await,
                 Ok(None) => Some(()),
@@ -132,17 +136,22 @@ impl Following {
                     _ = stopping.wait_for(|stopping| *stopping) => break,
                 }
             }
-            found = look(&self.caller, self.follower.revision(), self.agent.clone()).await;
+            found = look(&self.caller, self.follower.heard(), self.agent.clone()).await;
         }
         drop(watch);
     }
 
     /// Tells of changes; `None` if there is nobody to be told.
     async fn tell(&mut self, changes: Changes) -> Option<()> {
+        let mut stopping = self.place.stopping();
         for Told { after, news } in self.follower.tell(changes) {
             let data = serde_json::to_string(&news).ok()?;
             let event = Event::default().event(news.event()).id(after.to_string()).data(data);
-            self.give.send(Ok(event)).await.ok()?;
+            tokio::select! {
+                given = self.give.send(Ok(event)) => given.ok()?,
+                () = tokio::time::sleep_until(self.last) => return None,
+                _ = stopping.wait_for(|stopping| *stopping) => return None,
+            }
         }
         Some(())
     }
