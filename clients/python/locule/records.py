@@ -91,6 +91,10 @@ class Usage(TypedDict, total=False):
 
     memories: int
     memories_max: int
+    entries: int
+    entries_max: int
+    agents: int
+    agents_max: int
     size_bytes: int
     size_bytes_max: int
     model: Optional[str]

@@ -23,12 +23,30 @@ def test_it_needs_nothing_and_brings_its_types() -> None:
 def test_the_types_hold(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(
-        "from locule import Locule, MemoryRecord, Results\n"
+        "from typing import Optional\n"
+        "from locule import AsyncClient, Client, Entry, Locule, MemoryRecord, Remembered, Results\n"
         "space = Locule('data').user('alice')\n"
         "found: Results[MemoryRecord] = space.search('tea')\n"
         "text: str = found['results'][0]['memory']\n"
         "one: MemoryRecord = space.add('tea')\n"
         "many: Results[MemoryRecord] = space.add(['tea', {'memory': 'mate'}])\n"
+        "entry: Entry = space.context.update('visits', lambda count: count + 1, default=0)\n"
+        "revision: int = entry['revision']\n"
+        "for change in Client(token='t').context.changes(after=revision):\n"
+        "    if change['event'] == 'entry':\n"
+        "        key: str = change['entry']['key']\n"
+        "    elif change['event'] == 'removed':\n"
+        "        key = change['key']\n"
+        "    else:\n"
+        "        keys: list[str] = change['keys']\n"
+        "async def follow(me: AsyncClient) -> None:\n"
+        "    told: Remembered = await me.remember([{'role': 'user', 'content': 'I moved'}])\n"
+        "    facts: list[Optional[str]] = [found['memory'] for found in told['found']]\n"
+        "    async for change in me.context.changes():\n"
+        "        after: int = change['after']\n"
+        "    async for job in me.jobs:\n"
+        "        status: str = job['status']\n"
+        "    near: list[str] = [memory['memory'] for memory in (await me.relationships.neighbours('id'))['neighbours']]\n"
     )
     for checked in (["-p", "locule"], [str(program)], [str(path) for path in sorted(EXAMPLES.glob("*.py"))]):
         done = subprocess.run(

@@ -13,7 +13,15 @@ pub struct Usage {
     pub memories: u64,
     /// How many there may be.
     pub memories_max: u64,
-    /// Bytes of texts, metadata, vectors and relationships.
+    /// How many entries of context, expired ones left out.
+    pub entries: u64,
+    /// How many there may be.
+    pub entries_max: u64,
+    /// How many agents the context knows.
+    pub agents: u64,
+    /// How many there may be.
+    pub agents_max: u64,
+    /// Bytes of texts, metadata, vectors and relationships, and of the context.
     pub size_bytes: u64,
     /// How many there may be.
     pub size_bytes_max: u64,
@@ -32,10 +40,14 @@ impl Engine {
         let space = self.store.spaces.open(scope);
         let reader = space.read()?;
         let (state, quota) = (reader.state()?, reader.quota());
-        let statistics = reader.statistics()?;
+        let (statistics, (entries, agents)) = (reader.statistics()?, reader.context_counts()?);
         Ok(Usage {
             memories: statistics.memory_count,
             memories_max: quota.memories_max,
+            entries,
+            entries_max: quota.entries_max,
+            agents,
+            agents_max: quota.agents_max,
             size_bytes: state.size_bytes,
             size_bytes_max: quota.bytes_max,
             dimension: state.model.as_ref().map(|model| model.dimension),

@@ -290,7 +290,7 @@ impl Operating {
     }
 }
 
-/// A JSON body. It is read only after the extractors before it have let the caller in.
+/// A JSON object as the body. It is read only after the extractors before it have let the caller in.
 pub struct Json<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
@@ -305,6 +305,10 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
             return Err(Error::invalid("The body is JSON: send `content-type: application/json`.").into());
         }
         let bytes = bytes(request, app).await?;
+        // A list would be taken for the fields in their order.
+        if !bytes.trim_ascii_start().starts_with(b"{") {
+            return Err(Error::invalid("The body is a JSON object.").into());
+        }
         serde_json::from_slice(&bytes).map(Json).map_err(|error| Error::invalid(format!("The body: {error}.")).into())
     }
 }

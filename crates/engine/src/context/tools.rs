@@ -355,6 +355,9 @@ fn readable(call: &Call) -> EntryQuery {
 }
 
 fn arguments<T: DeserializeOwned>(call: &Call) -> Result<T> {
+    if !call.arguments.is_object() {
+        return Err(Error::invalid(format!("The parameters of {} are a JSON object.", call.tool)));
+    }
     serde_json::from_str(call.arguments.text())
         .map_err(|error| Error::invalid(format!("Invalid parameters of {}: {error}.", call.tool)))
 }

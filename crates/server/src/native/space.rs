@@ -26,7 +26,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
 /// How full the space is.
 #[utoipa::path(get, path = "/api/{user_id}/usage", tag = "space",
     params(("user_id" = String, Path, description = "Your own id, or `me`")),
-    responses((status = 200, body = Object, description = "`memories`, `memories_max`, `size_bytes`, `size_bytes_max`, `model`, `dimension`, and figures over the memories"),
+    responses((status = 200, body = Object, description = "`memories`, `memories_max`, `entries` of context and `agents` with theirs, `size_bytes`, `size_bytes_max`, `model`, `dimension`, and figures over the memories"),
               (status = 403, body = Problem), (status = 401, body = Problem)))]
 async fn usage(caller: Caller<ReadUsage>) -> Result<axum::Json<Usage>, Refusal> {
     Ok(axum::Json(caller.read(|engine, scope| engine.usage(scope)).await?))

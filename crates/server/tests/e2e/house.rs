@@ -104,6 +104,11 @@ impl House {
         Server::start(&self.data(), &self.settings(), &self.log)
     }
 
+    /// How many bytes of memory the server holds.
+    pub fn memory_bytes(&self) -> u64 {
+        self.server.as_ref().unwrap().memory_bytes()
+    }
+
     fn settings(&self) -> Vec<(&str, &str)> {
         self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
     }

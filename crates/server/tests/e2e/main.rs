@@ -42,6 +42,7 @@ mod kill;
 mod log;
 mod matrix;
 mod mem0;
+mod mesh;
 mod moves;
 mod operator;
 mod pooler;

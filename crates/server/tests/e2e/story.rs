@@ -455,11 +455,13 @@ fn usage_and_export_tell_everything_one_has(layout: Layout) {
     assert_eq!((&empty["memories"], &empty["model"]), (&json!(0), &Value::Null));
     let kept: Vec<Value> = (0..3).map(|n| alice.add(&format!("Number {n}"))).collect();
     bob.add("Another's");
+    alice.post("/context", json!({"key": "k", "value": 1, "sender": "scout"})).expect(200);
 
     let usage = alice.get("/usage").expect(200).json();
     assert_eq!((&usage["memories"], &usage["memory_count"], &usage["dimension"]), (&json!(3), &json!(3), &json!(384)));
     assert!(usage["size_bytes"].as_u64().unwrap() > 0);
     assert_eq!(usage["memories_max"], 1_000_000);
+    assert_eq!((&usage["entries"], &usage["agents"], &empty["entries"]), (&json!(1), &json!(1), &json!(0)));
 
     let export = alice.get("/export").expect(200);
     assert!(export.header("content-disposition").is_some_and(|how| how.starts_with("attachment")));

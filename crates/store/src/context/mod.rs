@@ -125,6 +125,16 @@ impl Reader<'_> {
         Ok(topics)
     }
 
+    /// How many entries there are, expired ones left out, and how many agents are known.
+    pub fn context_counts(&self) -> Result<(u64, u64)> {
+        let sql = "SELECT (SELECT count(*) FROM context_entries WHERE expires_at IS NULL OR expires_at >= $1),
+                       (SELECT count(*) FROM context_agents)";
+        let counts = self
+            .tx
+            .first(sql, &[Value::Moment(self.now)], |row| Ok((row.integer(0)? as u64, row.integer(1)? as u64)))?;
+        Ok(counts.unwrap_or_default())
+    }
+
     /// Figures over the context.
     pub fn context_statistics(&self) -> Result<Statistics> {
         let mut figures = Statistics::default();

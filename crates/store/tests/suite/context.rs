@@ -272,6 +272,7 @@ fn what_has_expired_is_not_there(layout: &Layout) {
     let alice = house.alice();
     assert_eq!(alice.keys(Some("a")), ["long", "middle"]);
     assert!(alice.entry("short").unwrap().is_expired(house.now()));
+    assert_eq!(alice.read(|reader| reader.context_counts()).unwrap(), (2, 0));
     let figures = alice.statistics();
     assert_eq!((figures.total_items, figures.active_items, figures.expired_items), (4, 2, 2));
     // It is nobody's any more: anybody may write there, and begins anew.

@@ -229,6 +229,7 @@ impl ShowUsage {
 
 fn usage_lines(usage: &Usage) -> String {
     let percent = |part: u64, whole: u64| part as f64 * 100.0 / whole.max(1) as f64;
+    let count = |part: u64, whole: u64| format!("{part} of {whole} ({:.1} %)", percent(part, whole));
     let when = |time: Option<jiff::Timestamp>| time.map_or_else(|| "-".to_owned(), moment);
     let model = match (&usage.model, usage.dimension) {
         (Some(model), Some(dimension)) => format!("{model}, {dimension} numbers"),
@@ -236,12 +237,9 @@ fn usage_lines(usage: &Usage) -> String {
     };
     let statistics = &usage.statistics;
     [
-        format!(
-            "memories        {} of {} ({:.1} %)",
-            usage.memories,
-            usage.memories_max,
-            percent(usage.memories, usage.memories_max)
-        ),
+        format!("memories        {}", count(usage.memories, usage.memories_max)),
+        format!("context         {}", count(usage.entries, usage.entries_max)),
+        format!("agents          {}", count(usage.agents, usage.agents_max)),
         format!(
             "size            {} of {} ({:.1} %)",
             bytes(usage.size_bytes),
