@@ -308,6 +308,16 @@ def test_a_token_of_bob_that_names_alice_opens_nothing_and_changes_nothing(bare:
             context.clear()
 
 
+def test_a_name_that_is_too_long_for_an_address_is_told(server: Dict[str, Any]) -> None:
+    with Client(server["url"], token=server["alice"]) as alice:
+        for call in (lambda: alice.context.delete_topic("t" * 60_000), lambda: next(alice.context.changes(agent="a" * 60_000))):
+            with pytest.raises(locule.LimitError, match="shorter"):
+                call()
+        assert alice.context.subscribe("a" * 60_000, ["t" * 60_000])["posts"] is None
+        assert alice.context.keys(agent="a" * 60_000) == []
+        alice.context.clear()
+
+
 def test_a_credential_that_is_none_any_more_opens_no_context(bare: Locule, server: Dict[str, Any]) -> None:
     alice = bare.as_user(bare.mint_token("alice"))
     context = alice.context
