@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::error::Error as StdError;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use locule_core::{Code, Error, Result};
 use sha2::{Digest, Sha256};
 
@@ -108,15 +109,11 @@ pub fn migrate(privileged: &Address, server: &Server, wanted: &Wanted) -> Result
     let connection = Connection::open(privileged, Pooler::Transaction)?.patient(PATIENCE);
     let report = within(&connection, || {
         connection.batch(LOCK)?;
-        if wanted.unless_done && is_done(&connection, server, wanted)? {
+        // In the other layouts nothing is done to tables of those who are at work.
+        if wanted.unless_done && wanted.layout == PostgresLayout::Rls && is_done(&connection, server)? {
             return Ok(None);
         }
-        let report = apply(&connection, server, wanted)?;
-        // Of the other layouts there is more to do first.
-        if wanted.layout == PostgresLayout::Rls && !report.unfilled {
-            mark_done(&connection, server, wanted)?;
-        }
-        Ok(Some(report))
+        apply(&connection, server, wanted).map(Some)
     })?;
     let Some(report) = report else { return Ok(Report::default()) };
     if wanted.layout == PostgresLayout::Database {
@@ -130,60 +127,31 @@ pub fn migrate(privileged: &Address, server: &Server, wanted: &Wanted) -> Result
         PostgresLayout::Database if report.pgvector => add_to_databases(privileged, &connection, server)?,
         _ => {}
     }
-    if wanted.layout != PostgresLayout::Rls {
-        mark_done(&connection, server, wanted)?;
-    }
     Ok(report)
 }
 
-/// What all that is done for a layout says, as a number: another program, or another prefix, has another.
-fn edition(server: &Server, layout: PostgresLayout) -> i64 {
-    let texts = statements(server.prefix().as_str(), layout);
-    let steps = directory::postgres::migrate::STEPS.iter().chain(keeper::SPACE).copied();
+/// What all that is done for the layout `rls` says, in a word: another program, or another prefix, has another.
+fn edition(server: &Server) -> String {
+    let texts = statements(server.prefix().as_str(), PostgresLayout::Rls);
+    let steps = directory::postgres::migrate::STEPS.iter().copied();
     let all = texts.iter().map(String::as_str).chain(steps).collect::<Vec<_>>().join("\0");
-    let hash = Sha256::digest(all.as_bytes());
-    i32::from_be_bytes(std::array::from_fn(|at| hash[at])).into()
+    format!("Locule, set up as {}", HEXLOWER.encode(&Sha256::digest(all.as_bytes())[..16]))
 }
 
-fn done_word(layout: PostgresLayout) -> String {
-    format!("done {layout:?}").to_lowercase()
-}
-
-fn is_done(connection: &Connection, server: &Server, wanted: &Wanted) -> Result<bool> {
+/// Whether all of it was done. The mark is a comment, which also those can read who may not look into the schema yet.
+fn is_done(connection: &Connection, server: &Server) -> Result<bool> {
     let mut is_done = false;
-    connection.query("SELECT 1 WHERE to_regclass('locule.migrations') IS NOT NULL", &[], &mut |_| {
-        is_done = true;
-        Ok(())
-    })?;
-    if !is_done {
-        return Ok(false);
-    }
-    let sql = "SELECT 1 FROM locule.migrations WHERE name = $1 AND version = $2 AND prefix = $3";
-    let of_this = [
-        Value::Text(&done_word(wanted.layout)),
-        Value::Integer(edition(server, wanted.layout)),
-        Value::Text(server.prefix().as_str()),
-    ];
-    is_done = false;
-    connection.query(sql, &of_this, &mut |_| {
-        is_done = true;
-        Ok(())
-    })?;
-    Ok(is_done)
-}
-
-fn mark_done(connection: &Connection, server: &Server, wanted: &Wanted) -> Result<()> {
-    connection.execute(
-        "INSERT INTO locule.migrations (name, version, prefix) VALUES ($1, $2, $3)
-         ON CONFLICT (name) DO UPDATE SET version = excluded.version, prefix = excluded.prefix, applied_at = now()
-         WHERE (migrations.version, migrations.prefix) IS DISTINCT FROM (excluded.version, excluded.prefix)",
-        &[
-            Value::Text(&done_word(wanted.layout)),
-            Value::Integer(edition(server, wanted.layout)),
-            Value::Text(server.prefix().as_str()),
-        ],
+    connection.query(
+        "SELECT 1 FROM pg_catalog.pg_description JOIN pg_catalog.pg_class ON pg_class.oid = objoid AND objsubid = 0
+         WHERE classoid = 'pg_catalog.pg_class'::regclass AND relname = 'migrations' AND description = $1
+             AND relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 'locule')",
+        &[Value::Text(&edition(server))],
+        &mut |_| {
+            is_done = true;
+            Ok(())
+        },
     )?;
-    Ok(())
+    Ok(is_done)
 }
 
 /// Says of the layout `rls` that every vector stands in both columns.
@@ -284,6 +252,9 @@ fn apply(connection: &Connection, server: &Server, wanted: &Wanted) -> Result<Re
         report.unfilled = report.pgvector;
     }
     directory::postgres::migrate::apply(connection, server.prefix())?;
+    if wanted.layout == PostgresLayout::Rls && !report.unfilled {
+        connection.batch(&format!("COMMENT ON TABLE locule.migrations IS '{}'", edition(server)))?;
+    }
     connection.batch(&named(FINISH, prefix))?;
     report.made = things(connection, prefix)?.difference(&there).cloned().collect();
     Ok(report)

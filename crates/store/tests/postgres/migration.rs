@@ -11,6 +11,7 @@ use crate::place::{Place, Who};
 rules! { Place::empty;
     the_first_says_what_it_made_and_the_second_made_nothing
     what_was_changed_is_put_right
+    what_is_done_already_is_left_alone_if_that_is_asked
     a_newer_one_is_left_alone
     other_roles_are_refused
     a_role_that_may_too_much_stops_it
@@ -69,6 +70,23 @@ fn what_was_changed_is_put_right(place: &Place) {
         new.root("SELECT count(*) FROM pg_trigger WHERE tgrelid = 'memories'::regclass AND tgname = 'locule_record'"),
         "1"
     );
+}
+
+fn what_is_done_already_is_left_alone_if_that_is_asked(place: &Place) {
+    let new = fresh(place);
+    let privileged = Address::parse(&new.database.url()).unwrap();
+    let unless_done = || {
+        let migration = Migration { unless_done: true, ..Migration::default() };
+        locule_store::migrate(&new.options, &privileged, &migration, &Sources::system()).unwrap()
+    };
+    let policies = "SELECT count(*) FROM pg_policies WHERE tablename = 'memories' AND policyname = 'locule_user'";
+    assert!(!unless_done().made.is_empty());
+    new.root("DROP POLICY locule_user ON memories");
+    assert_eq!((unless_done().made, new.root(policies)), (vec![], "0".to_owned()));
+    // Another program has done it: this one does it its way.
+    new.root("COMMENT ON TABLE locule.migrations IS 'something else'");
+    unless_done();
+    assert_eq!(new.root(policies), "1");
 }
 
 fn a_newer_one_is_left_alone(place: &Place) {
