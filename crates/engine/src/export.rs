@@ -313,7 +313,10 @@ impl Engine {
                 self.import_feedback(open()?, std::mem::take(&mut feedback))?;
             }
             // Entries can be large, and each is in memory until it is put in.
-            if entries.len() == IMPORT_ENTRIES || (last && !(agents.is_empty() && entries.is_empty())) {
+            if entries.len() == IMPORT_ENTRIES
+                || agents.len() == IMPORT_BATCH
+                || (last && !(agents.is_empty() && entries.is_empty()))
+            {
                 self.import_context(open()?, std::mem::take(&mut agents), std::mem::take(&mut entries))?;
             }
         }
@@ -347,8 +350,10 @@ impl Engine {
             }
         }
         for exported in entries {
-            if writer.context_entry(&exported.key)?.is_none() {
-                writer.put_context(exported.entry(self.sources.now()))?;
+            // What has expired and lies about is not there.
+            let now = self.sources.now();
+            if writer.context_entry(&exported.key)?.is_none_or(|there| there.is_expired(now)) {
+                writer.put_context(exported.entry(now))?;
             }
         }
         writer.commit()
