@@ -21,7 +21,9 @@ from locule import AuthenticationError, InvalidError, Locule, LoculeError, NotAl
 @asynccontextmanager
 async def lifespan(api: FastAPI) -> AsyncIterator[None]:
     # Opened in the process that serves, so that every worker has its own.
-    with Locule(os.environ.get("LOCULE_DATA", "./locule-data")) as api.state.locule:
+    # With JWT_SECRET it takes the tokens of whoever signs with that (HS256), and without it those that it makes itself.
+    data, secret = os.environ.get("LOCULE_DATA", "./locule-data"), os.environ.get("JWT_SECRET")
+    with Locule(data, jwt_secret=secret) as api.state.locule:
         yield
 
 
@@ -58,7 +60,7 @@ class NewMemory(BaseModel):
 
 @api.post("/token")
 def token(sign_in: SignIn, request: Request) -> dict[str, str]:
-    """A real back end checks a password here, or takes the tokens of its identity provider: Locule(jwt_secret=…)."""
+    """A real back end checks a password here, or has its identity provider make the tokens."""
     app: Locule = request.app.state.locule
     return {"access_token": app.mint_token(sign_in.user_id), "token_type": "bearer"}
 

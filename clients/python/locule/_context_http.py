@@ -96,6 +96,10 @@ class RemoteFollower:
         self._closed = False
 
     def look(self, wait_s: Optional[float]) -> Tuple[List[Tuple[str, int, str]], bool]:
+        if self._stream is not None and self._stream.is_inherited():
+            # A forked child follows on a stream of its own; the parent's lock may be held here for ever.
+            self._reading = threading.Lock()
+            self._end()
         with self._reading:
             stream = self._stream if self._stream is not None else self._begin(wait_s)
             try:

@@ -185,6 +185,11 @@ class Stream:
         response: http.client.HTTPResponse,
     ) -> None:
         self._connection, self._raw, self._response = connection, raw, response
+        self._process = os.getpid()
+
+    def is_inherited(self) -> bool:
+        """Whether it is the stream of the process that this one was forked from."""
+        return self._process != os.getpid()
 
     def read(self) -> bytes:
         """What comes next, as soon as something does; nothing at its end. If it breaks off that is a ``TemporaryError``."""
@@ -195,6 +200,8 @@ class Stream:
 
     def end(self) -> None:
         """Ends it from another thread: whoever reads it hears of its end."""
+        if self.is_inherited():
+            return
         with contextlib.suppress(OSError):
             # The connection itself, and not what TLS would still have to say: somebody is reading from that.
             socket.socket.shutdown(self._raw, socket.SHUT_RDWR)

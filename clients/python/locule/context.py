@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import math
 import random
+import threading
 import time
 from typing import Any, Callable, Iterator, List, Mapping, Optional, Protocol, Sequence, Tuple, cast
 
-from .errors import ConflictError, InvalidError, NotFoundError, TemporaryError
+from .errors import ConflictError, InvalidError, LoculeError, NotFoundError, TemporaryError
 from .records import Agent, Change, ContextStatistics, DeletedTopic, Entry, Json, Topic, decode, encode
 
 __all__ = ["Changes", "Context"]
@@ -301,12 +302,13 @@ class Changes(Iterator[Change]):
         self._patience_s = patience_s
         self._news: List[Tuple[str, int, str]] = []
         self._more = True
-        self._followed = self._closed = False
+        self._followed = False
+        self._closed = threading.Event()
 
     def __next__(self) -> Change:
-        while not self._news and not self._closed and (self._more or self._left() > 0):
+        while not self._news and not self._closed.is_set() and (self._more or self._left() > 0):
             self._look()
-        if self._closed or not self._news:
+        if self._closed.is_set() or not self._news:
             self.close()
             raise StopIteration
         event, after, said = self._news.pop()
@@ -316,35 +318,32 @@ class Changes(Iterator[Change]):
     def _look(self) -> None:
         away_since: Optional[float] = None
         attempt = 0
-        while not self._closed:
+        while not self._closed.is_set():
             try:
-                news, self._more = self._follower.look(None if self._end is None else self._left())
-            except TemporaryError as error:
+                self._news, self._more = self._follower.look(None if self._end is None else self._left())
+                self._news.reverse()
+                self._followed = True
+                return
+            except LoculeError as error:
+                # Whoever was let go hears of nothing more.
+                if self._closed.is_set():
+                    return
                 now = time.monotonic()
                 away_since = now if away_since is None else away_since
-                # One that was never there is told at once.
-                if not self._followed or now - away_since >= self._patience_s:
-                    if self._closed:
-                        return
+                # A server that was never there is told of at once.
+                is_patient = self._followed and now - away_since < self._patience_s
+                if not (isinstance(error, TemporaryError) and is_patient):
                     self.close()
                     raise
-                time.sleep(min(pause(attempt, _AWAY_S, _AWAY_MAX_S), error.retry_after_s or _AWAY_MAX_S))
+                self._closed.wait(min(pause(attempt, _AWAY_S, _AWAY_MAX_S), error.retry_after_s or _AWAY_MAX_S))
                 attempt += 1
-                continue
-            except BaseException:
-                if self._closed:
-                    return
-                raise
-            self._followed = True
-            self._news = news[::-1]
-            return
 
     def _left(self) -> float:
         return float("inf") if self._end is None else max(0.0, self._end - time.monotonic())
 
     def close(self) -> None:
         """End it, also while another thread waits for a change."""
-        self._closed = True
+        self._closed.set()
         self._follower.close()
 
     def __enter__(self) -> "Changes":

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import random
 import socket
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +17,7 @@ from typing import Any, Callable, Dict, Iterator, List, Set
 
 import pytest
 from conftest import running
-from sides import SIDES, everywhere, spaces
+from sides import SIDES, everywhere, plain, spaces
 
 import locule
 from locule import AsyncClient, Client, Context, Locule
@@ -329,7 +333,7 @@ def hearing(context: Any, until: str, **fields: Any) -> "tuple[threading.Thread,
             if change["event"] == "entry" and change["entry"]["key"] == until:
                 return
 
-    thread = threading.Thread(target=follow)
+    thread = threading.Thread(target=follow, daemon=True)
     thread.start()
     return thread, heard, begun
 
@@ -378,6 +382,7 @@ class Cutting:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.cuts = 0
+        self._live: List[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
 
@@ -393,6 +398,7 @@ class Cutting:
 
     def _carry(self, client: socket.socket, left: int) -> None:
         with client, socket.create_connection(self._server) as server:
+            self._live = [client, server]
             server.sendall(client.recv(1 << 16))
             while left > 0:
                 chunk = server.recv(min(left, 1 << 16))
@@ -405,7 +411,14 @@ class Cutting:
                     return
             self.cuts += 1
 
+    def cut(self) -> None:
+        """Cuts the latest connection."""
+        for each in self._live:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
+        self.cut()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for thread in self._threads:
@@ -436,7 +449,7 @@ def test_a_stream_that_is_cut_anywhere_and_taken_up_again_loses_no_change(server
                 except locule.TemporaryError:
                     continue
 
-        thread = threading.Thread(target=follow)
+        thread = threading.Thread(target=follow, daemon=True)
         thread.start()
         assert begun.wait(60)
         for number in range(60):
@@ -462,6 +475,40 @@ def test_a_stream_that_is_cut_anywhere_and_taken_up_again_loses_no_change(server
         assert cutting.cuts > 3, "it was cut"
         assert last == {entry["key"]: entry["revision"] for entry in context.entries()}
         assert not gone & last.keys()
+        context.clear()
+    cutting.close()
+
+
+def test_what_happens_while_the_stream_is_cut_is_told_when_it_is_taken_up_again(server: Dict[str, Any]) -> None:
+    back = threading.Event()
+
+    def connections() -> Iterator[int]:
+        yield 1 << 30
+        assert back.wait(60)
+        yield 1 << 30
+
+    cutting = Cutting(server["url"], connections())
+    with Client(server["url"], token=server["alice"]) as alice, Client(cutting.url, token=server["alice"]) as follower:
+        context = alice.context
+        context.clear()
+        for key in ("stays", "goes", "comes again"):
+            context.push(key, 1)
+        changes = follower.context.changes(wait_s=60)
+        assert [next(changes)["event"] for _ in range(4)] == ["keys", "entry", "entry", "entry"]
+        cutting.cut()
+        context.remove("goes")
+        context.remove("comes again")
+        context.push("comes again", 2)
+        context.push("comes and goes", 3)
+        context.remove("comes and goes")
+        back.set()
+        gone, again = next(changes), next(changes)
+        assert gone["event"] == "removed" and gone["key"] == "goes"
+        assert again["event"] == "entry" and (again["entry"]["key"], again["entry"]["value"]) == ("comes again", 2)
+        context.push("end", 4)
+        end = next(changes)
+        assert end["event"] == "entry" and end["entry"]["key"] == "end"
+        changes.close()
         context.clear()
     cutting.close()
 
@@ -539,6 +586,75 @@ def test_a_task_that_follows_is_cancelled(server: Dict[str, Any], bare: Locule) 
                 assert all(isinstance(each, asyncio.CancelledError) for each in told)
 
     asyncio.run(program())
+
+
+def test_a_client_that_is_closed_ends_what_is_followed_in_its_loop(server: Dict[str, Any]) -> None:
+    async def program() -> None:
+        alice = AsyncClient(server["url"], token=server["alice"])
+        await alice.context.push("k", 1)
+        heard = asyncio.Event()
+
+        async def follow() -> None:
+            async for _ in alice.context.changes():
+                heard.set()
+
+        task = asyncio.create_task(follow())
+        await asyncio.wait_for(heard.wait(), 60)
+        await alice.close()
+        with pytest.raises(locule.ClosedError):
+            await asyncio.wait_for(task, 60)
+
+    asyncio.run(program())
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_follows_on_a_stream_of_its_own(server: Dict[str, Any]) -> None:
+    with Client(server["url"], token=server["alice"]) as client:
+        context = client.context
+        context.clear()
+        context.push("k", 1)
+        changes = context.changes(wait_s=60)
+        assert next(changes)["event"] == "keys"
+        child = os.fork()
+        if child == 0:
+            said = None
+            try:
+                said = next(changes)["event"]
+                changes.close()
+            finally:
+                os._exit(0 if said == "entry" else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        began = changes._follower._began
+        assert next(changes)["event"] == "entry"
+        context.push("later", 2)
+        change = next(changes)
+        assert change["event"] == "entry" and change["entry"]["key"] == "later"
+        assert changes._follower._began == began, "the child has not cut it"
+        changes.close()
+
+
+PUSHES = """
+import sys, locule
+with locule.Locule(sys.argv[1], embedding=3) as app:
+    app.user("alice").context.push("elsewhere", 1)
+"""
+
+
+def test_what_another_process_changes_is_heard(bare: Locule, tmp_path: Path) -> None:
+    context = bare.user("alice").context
+    context.push("here", 1)
+    thread, heard, begun = hearing(context, "elsewhere")
+    assert begun.wait(60)
+    subprocess.run([sys.executable, "-c", PUSHES, str(tmp_path / "data")], check=True, cwd=tmp_path)
+    thread.join(60)
+    assert not thread.is_alive() and heard[-1]["entry"]["key"] == "elsewhere"
+
+
+def test_in_postgresql_it_answers_as_in_files(bare: Locule, database: str, tmp_path: Path) -> None:
+    with Locule(database, keys=tmp_path / "keys", set_up=True, embedding=3) as app:
+        for program in (story, refusals):
+            here, there = (plain(program(each.user("alice-2"), each.user("bob-2")), {}) for each in (bare, app))
+            assert here == there
 
 
 def test_a_mesh_of_the_stand_in_and_the_context_are_one(bare: Locule) -> None:

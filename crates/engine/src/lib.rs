@@ -48,6 +48,7 @@ mod memories;
 pub mod model;
 mod moving;
 mod projects;
+mod reindex;
 mod relationships;
 mod remember;
 mod runners;
@@ -103,6 +104,7 @@ pub use locule_store::{
     bypass_rls, denials,
 };
 pub use moving::Mover;
+pub use reindex::Reindexed;
 pub use remember::{Found, Remembered, Told};
 pub use usage::Usage;
 

@@ -39,7 +39,7 @@ impl Installation {
     fn open(py: Python<'_>, setup: &str) -> PyResult<Self> {
         let owner = py.detach(|| {
             let setup = Setup::read(setup)?;
-            Owner::open(|| setup.config())
+            Owner::open(|| setup.open())
         });
         owner.map(|owner| Installation { owner: Arc::new(owner) }).map_err(|failure| failure.raise(py))
     }

@@ -4,8 +4,8 @@
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use locule::Engine;
 use locule::work::Workers;
-use locule::{Config, Engine};
 
 use crate::failure::Failure;
 
@@ -22,12 +22,12 @@ pub struct Owner {
 
 impl Owner {
     /// Opens an installation for this process.
-    pub fn open(config: impl FnOnce() -> locule::Result<Config>) -> Result<Self, Failure> {
+    pub fn open(open: impl FnOnce() -> locule::Result<Engine>) -> Result<Self, Failure> {
         let process = std::process::id();
         if OPEN.load(Ordering::Acquire) > 0 && PROCESS.load(Ordering::Acquire) != process {
             return Err(Failure::Forked);
         }
-        let held = Held::open(config()?, process)?;
+        let held = Held::new(open()?, process);
         PROCESS.store(process, Ordering::Release);
         OPEN.fetch_add(1, Ordering::AcqRel);
         Ok(Owner { held: RwLock::new(Some(Arc::new(held))), process })
@@ -69,10 +69,10 @@ struct Held {
 }
 
 impl Held {
-    fn open(config: Config, process: u32) -> Result<Self, Failure> {
-        let engine = Arc::new(Engine::open(config)?);
+    fn new(engine: Engine, process: u32) -> Self {
+        let engine = Arc::new(engine);
         let workers = engine.chat().is_some().then(|| engine.start_workers());
-        Ok(Held { engine: Some(engine), workers, process })
+        Held { engine: Some(engine), workers, process }
     }
 
     /// Has the workers finish what they are at, and tells the directory the last figures.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use locule::id::Issuer;
 use locule::postgres::{Address, Pooler, Prefix};
 use locule::{
-    ChatEndpoint, Config, Durability, Embedding, Endpoint, Error, Issuing, Keeping, KeySet, Postgres, PostgresLayout,
-    Provision, Result,
+    ChatEndpoint, Config, Durability, Embedding, Endpoint, Engine, Error, Issuing, Keeping, KeySet, Migration,
+    Postgres, PostgresLayout, Provision, Result,
 };
 use serde::Deserialize;
 
@@ -127,8 +127,22 @@ impl Setup {
         serde_json::from_str(json).map_err(|error| Error::invalid(format!("The set-up is not understood: {error}.")))
     }
 
-    /// The same for the engine; a PostgreSQL that is to be set up is set up now.
-    pub fn config(self) -> Result<Config> {
+    /// An engine that is set up so. A PostgreSQL that is to be set up is, where it is not yet, or does not let us in as it is.
+    pub fn open(self) -> Result<Engine> {
+        let admin = match &self.postgres {
+            Some(postgres) if postgres.set_up => Some(Address::parse(&postgres.url)?),
+            _ => None,
+        };
+        let config = self.config()?;
+        let Some(admin) = admin else { return Engine::open(config) };
+        locule::migrate(&config, &admin, &Migration { unless_done: true, ..Migration::default() })?;
+        Engine::open(config.clone()).or_else(|_| {
+            locule::migrate(&config, &admin, &Migration::default())?;
+            Engine::open(config)
+        })
+    }
+
+    fn config(self) -> Result<Config> {
         let mut config = Config::at(self.data);
         config.create = self.create;
         config.encrypted = self.encrypted;
@@ -146,11 +160,7 @@ impl Setup {
         config.chat = self.chat.map(ChatIn::read).transpose()?;
         config.issuing = self.tokens.unwrap_or_default().read()?;
         if let Some(postgres) = self.postgres {
-            let admin = if postgres.set_up { Some(Address::parse(&postgres.url)?) } else { None };
             config.keeping = Keeping::Postgres(postgres.read()?);
-            if let Some(admin) = admin {
-                locule::migrate(&config, &admin, &locule::Migration::default())?;
-            }
         }
         Ok(config)
     }

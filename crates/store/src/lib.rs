@@ -237,7 +237,12 @@ pub fn migrate(
     let master = master_key(&Paths::new(options.data.clone()), options, sources)?;
     let cluster = migration.cluster.as_deref().unwrap_or(clusters::MAIN);
     let server = kept.alone(cluster)?.server(&master);
-    let wanted = postgres::Wanted { layout: kept.layout, model: migration.model.clone(), pgvector: migration.pgvector };
+    let wanted = postgres::Wanted {
+        layout: kept.layout,
+        model: migration.model.clone(),
+        pgvector: migration.pgvector,
+        unless_done: migration.unless_done,
+    };
     let mut report = postgres::migrate(privileged, &server, &wanted)?;
     if !report.owners.is_empty() && cluster == clusters::MAIN {
         report.strangers = adopt(options, &report.owners, sources)?;
@@ -260,6 +265,8 @@ pub struct Migration {
     pub model: Option<String>,
     /// Make the extension pgvector where it is not.
     pub pgvector: bool,
+    /// Do nothing where this very program has done all of it before, which nobody notices who is at work there.
+    pub unless_done: bool,
 }
 
 /// Gives the vectors that were written before there was a column of pgvector's type their place in it, space by space, each

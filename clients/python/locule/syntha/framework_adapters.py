@@ -241,7 +241,9 @@ class AgnoAdapter(FrameworkAdapter):
             ) from error
         wrapper = self._wrapper(tool_name, tool_schema)
         try:
-            return Function.from_callable(wrapper, name=tool_name, description=tool_schema["description"], strict=False)
+            return Function.from_callable(
+                wrapper, name=tool_name, description=tool_schema["description"], strict=False  # type: ignore[call-arg,unused-ignore]
+            )
         except TypeError:
             # Some releases take the description from the function alone.
             return Function.from_callable(wrapper, name=tool_name, strict=False)

@@ -14,6 +14,7 @@ mod migrate;
 mod output;
 mod process;
 mod progress;
+mod reindex;
 mod serve;
 mod test_rls;
 mod token;
@@ -106,6 +107,7 @@ enum Command {
     Import(import::Import),
     Backup(backup::Backup),
     Restore(backup::Restore),
+    Reindex(reindex::Reindex),
     TestRls(test_rls::TestRls),
     Validate(validate::Validate),
     Doctor(doctor::Doctor),
@@ -148,6 +150,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Import(import) => import.run(&context),
         Command::Backup(backup) => backup.run(&context),
         Command::Restore(restore) => restore.run(&context),
+        Command::Reindex(reindex) => reindex.run(&context),
         Command::TestRls(test) => test.run(&context),
         Command::Validate(validate) => validate.run(&context),
         Command::Doctor(doctor) => doctor.run(&context),

@@ -19,7 +19,7 @@ words! {
 section! {
     /// What makes vectors from texts.
     pub struct Embedding in "embedding" {
-        /// `local`: the built-in model, nothing leaves the machine. `openai`: any endpoint with OpenAI's `POST /embeddings`. `none`: callers bring vectors with every memory.
+        /// `local`: the built-in model, nothing leaves the machine. `openai`: any endpoint with OpenAI's `POST /embeddings`. `none`: callers bring vectors with every memory. A space keeps the vectors of one model: after a change `locule reindex` has them made anew.
         plain provider: Provider = Provider::Local;
         /// With `openai`: the address up to and without `/embeddings`; otherwise `OPENAI_BASE_URL`, otherwise OpenAI's own.
         plain url: Option<String> = None;

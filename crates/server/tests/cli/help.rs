@@ -27,6 +27,7 @@ const COMMANDS: &[&[&str]] = &[
     &["import"],
     &["backup"],
     &["restore"],
+    &["reindex"],
     &["test-rls"],
     &["validate"],
     &["doctor"],

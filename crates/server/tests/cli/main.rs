@@ -15,6 +15,7 @@ mod init;
 mod keys;
 mod moves;
 mod postgres;
+mod reindex;
 mod serve;
 mod tokens;
 mod users;

@@ -66,7 +66,11 @@ mod tests {
         let database = locule_testbed::Postgres::shared(Flavour::Debian15).fresh_database();
         let privileged = Address::parse(&database.url())?;
         let server = Server::new(privileged.anybody(), Pooler::None, Prefix::parse("keys")?, Secret::random(&sources));
-        migrate(&privileged, &server, &Wanted { layout: crate::PostgresLayout::Schema, model: None, pgvector: false })?;
+        migrate(
+            &privileged,
+            &server,
+            &Wanted { layout: crate::PostgresLayout::Schema, model: None, pgvector: false, unless_done: false },
+        )?;
         let directory = Directory::in_postgres(
             &server,
             crate::clusters::Placing::at("schema".try_into()?),

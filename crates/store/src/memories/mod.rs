@@ -4,6 +4,7 @@ mod feedback;
 pub(crate) mod form;
 pub(crate) mod history;
 mod read;
+mod reindex;
 mod run;
 mod sieve;
 mod write;
@@ -26,7 +27,7 @@ pub fn mismatch(own: &Model, asked: &Model) -> Error {
         Code::ModelMismatch,
         format!(
             "This space holds vectors of {} ({} numbers), and this is {} ({} numbers). Configure that model, or \
-             have the vectors made anew by `locule user export`, `erase` and `import`, which leave history behind.",
+             have the vectors made anew: `locule reindex`.",
             own.id, own.dimension, asked.id, asked.dimension
         ),
     )

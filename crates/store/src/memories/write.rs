@@ -237,7 +237,7 @@ impl Writer<'_> {
     }
 
     /// Every row is as long as the space's model makes them: one that is not would make all of them unreadable.
-    fn check_row(&self, row: &[u8]) -> Result<()> {
+    pub(super) fn check_row(&self, row: &[u8]) -> Result<()> {
         match &self.state.model {
             Some(own) if row.len() == 2 * own.dimension => Ok(()),
             Some(own) => Err(mismatch(own, &Model { id: own.id.clone(), dimension: row.len() / 2 })),

@@ -9,6 +9,7 @@ use std::error::Error as StdError;
 use std::time::Duration;
 
 use locule_core::{Code, Error, Result};
+use sha2::{Digest, Sha256};
 
 use super::address::{Address, Pooler};
 use super::connection::Connection;
@@ -55,6 +56,9 @@ pub struct Wanted {
     pub model: Option<String>,
     /// Whether to make the extension pgvector where it is not. Where it is, it is used.
     pub pgvector: bool,
+    /// Whether nothing is to be done where this program, as it is, has done all of it before: what guards the tables is changed
+    /// under locks that whoever works in them has to wait for, or is thrown out by.
+    pub unless_done: bool,
 }
 
 /// What a migration did and found.
@@ -102,7 +106,19 @@ pub fn named(sql: &str, prefix: &str) -> String {
 /// Sets up the database at `privileged`, for the logins of `server`.
 pub fn migrate(privileged: &Address, server: &Server, wanted: &Wanted) -> Result<Report> {
     let connection = Connection::open(privileged, Pooler::Transaction)?.patient(PATIENCE);
-    let report = within(&connection, || apply(&connection, server, wanted))?;
+    let report = within(&connection, || {
+        connection.batch(LOCK)?;
+        if wanted.unless_done && is_done(&connection, server, wanted)? {
+            return Ok(None);
+        }
+        let report = apply(&connection, server, wanted)?;
+        // Of the other layouts there is more to do first.
+        if wanted.layout == PostgresLayout::Rls && !report.unfilled {
+            mark_done(&connection, server, wanted)?;
+        }
+        Ok(Some(report))
+    })?;
+    let Some(report) = report else { return Ok(Report::default()) };
     if wanted.layout == PostgresLayout::Database {
         template(privileged, &connection, server)?;
     }
@@ -114,7 +130,60 @@ pub fn migrate(privileged: &Address, server: &Server, wanted: &Wanted) -> Result
         PostgresLayout::Database if report.pgvector => add_to_databases(privileged, &connection, server)?,
         _ => {}
     }
+    if wanted.layout != PostgresLayout::Rls {
+        mark_done(&connection, server, wanted)?;
+    }
     Ok(report)
+}
+
+/// What all that is done for a layout says, as a number: another program, or another prefix, has another.
+fn edition(server: &Server, layout: PostgresLayout) -> i64 {
+    let texts = statements(server.prefix().as_str(), layout);
+    let steps = directory::postgres::migrate::STEPS.iter().chain(keeper::SPACE).copied();
+    let all = texts.iter().map(String::as_str).chain(steps).collect::<Vec<_>>().join("\0");
+    let hash = Sha256::digest(all.as_bytes());
+    i32::from_be_bytes(std::array::from_fn(|at| hash[at])).into()
+}
+
+fn done_word(layout: PostgresLayout) -> String {
+    format!("done {layout:?}").to_lowercase()
+}
+
+fn is_done(connection: &Connection, server: &Server, wanted: &Wanted) -> Result<bool> {
+    let mut is_done = false;
+    connection.query("SELECT 1 WHERE to_regclass('locule.migrations') IS NOT NULL", &[], &mut |_| {
+        is_done = true;
+        Ok(())
+    })?;
+    if !is_done {
+        return Ok(false);
+    }
+    let sql = "SELECT 1 FROM locule.migrations WHERE name = $1 AND version = $2 AND prefix = $3";
+    let of_this = [
+        Value::Text(&done_word(wanted.layout)),
+        Value::Integer(edition(server, wanted.layout)),
+        Value::Text(server.prefix().as_str()),
+    ];
+    is_done = false;
+    connection.query(sql, &of_this, &mut |_| {
+        is_done = true;
+        Ok(())
+    })?;
+    Ok(is_done)
+}
+
+fn mark_done(connection: &Connection, server: &Server, wanted: &Wanted) -> Result<()> {
+    connection.execute(
+        "INSERT INTO locule.migrations (name, version, prefix) VALUES ($1, $2, $3)
+         ON CONFLICT (name) DO UPDATE SET version = excluded.version, prefix = excluded.prefix, applied_at = now()
+         WHERE (migrations.version, migrations.prefix) IS DISTINCT FROM (excluded.version, excluded.prefix)",
+        &[
+            Value::Text(&done_word(wanted.layout)),
+            Value::Integer(edition(server, wanted.layout)),
+            Value::Text(server.prefix().as_str()),
+        ],
+    )?;
+    Ok(())
 }
 
 /// Says of the layout `rls` that every vector stands in both columns.
@@ -173,7 +242,6 @@ fn within<T>(connection: &Connection, work: impl FnOnce() -> Result<T>) -> Resul
 
 fn apply(connection: &Connection, server: &Server, wanted: &Wanted) -> Result<Report> {
     let prefix = server.prefix().as_str();
-    connection.batch(LOCK)?;
     let there = things(connection, prefix)?;
 
     let with_keeper = wanted.layout != PostgresLayout::Rls;

@@ -1,5 +1,7 @@
 //! Searching by meaning and by words.
 
+use std::collections::HashMap;
+
 use locule_core::Code;
 use locule_core::memory::{Hit, NewMemory};
 use locule_store::vector::{decode, encode};
@@ -15,6 +17,7 @@ for_each_layout! {
     words_and_vectors_add_up_as_documented
     a_strangers_rows_change_nothing_to_the_byte
     vectors_of_another_model_are_refused
+    vectors_are_made_anew_for_another_model
     a_query_is_never_syntax
     nothing_is_found_in_an_empty_space
     a_writer_finds_its_own_and_nobody_else_does
@@ -185,6 +188,51 @@ fn vectors_of_another_model_are_refused(layout: &Layout) {
     let words = words::of("first");
     assert_eq!(house.alice().read(|reader| reader.search(&find(&other, None, &words))).unwrap().len(), 1);
     assert_eq!(house.alice().search(&query, 10).unwrap().len(), 1);
+}
+
+fn vectors_are_made_anew_for_another_model(layout: &Layout) {
+    let mut house = House::quick(layout, |_| {});
+    let before = {
+        let alice = house.alice();
+        for text in ["tea", "rain", "trains"] {
+            alice.add(text);
+        }
+        alice.all()
+    };
+    let theirs = house.bob().add("tea").id;
+    let tea = house.alice().canary("tea");
+    let of = |text: &str, last: f32| [embed(text), vec![last]].concat();
+    for (turn, id) in ["wider", "as wide"].into_iter().enumerate() {
+        let alice = house.alice();
+        let own = alice.read(|reader| reader.state()).unwrap();
+        let other = Model { id: id.to_owned(), dimension: DIMENSION + 1 };
+        let row = |text: &str| (text.to_owned(), encode(&of(text, 0.1)).unwrap());
+        let mut rows: HashMap<_, _> = before[1..].iter().map(|memory| row(&memory.memory)).collect();
+        assert_eq!(alice.write(|writer| writer.reindex(&other, &rows)).unwrap(), None);
+        let state = alice.read(|reader| reader.state()).unwrap();
+        assert_eq!((&state.model, state.size_bytes), (&own.model, own.size_bytes));
+        rows.insert(before[0].memory.clone(), vec![0; 3]);
+        assert_eq!(code(alice.write(|writer| writer.reindex(&other, &rows))), Some(Code::ModelMismatch));
+        assert_eq!(alice.read(|reader| reader.state()).unwrap(), state, "a failure changes nothing");
+
+        rows.extend([row(&before[0].memory)]);
+        assert_eq!(alice.write(|writer| writer.reindex(&other, &rows)).unwrap(), Some(3));
+        let now = alice.read(|reader| reader.state()).unwrap();
+        assert_eq!((now.model, now.memories), (Some(other.clone()), 3));
+        assert_eq!(now.size_bytes, own.size_bytes + if turn == 0 { 6 } else { 0 });
+        for _ in 0..2 {
+            let alice = house.alice();
+            let query = of(&tea, 0.1);
+            let hits = alice.read(|reader| reader.search(&find(&other, Some(&query), &[]))).unwrap();
+            assert_eq!((hits.len(), &hits[0].memory.memory), (3, &tea));
+            assert_eq!(code(alice.search(&embed(&tea), 3)), Some(Code::ModelMismatch));
+            assert_eq!(alice.all(), before, "nothing but the vectors is another");
+            assert!(alice.read(|reader| reader.verify_audit()).unwrap().is_ok());
+            house.reopen();
+        }
+    }
+    // Who is next door has theirs as they were.
+    assert_eq!(house.bob().search(&embed("tea"), 3).unwrap()[0].memory.id, theirs);
 }
 
 fn a_query_is_never_syntax(layout: &Layout) {

@@ -74,7 +74,8 @@ impl Migrate {
             init::prepare(data)?;
         }
         let admin = Address::parse(admin)?;
-        let migration = Migration { cluster: self.cluster.clone(), model: self.model, pgvector: self.pgvector };
+        let migration =
+            Migration { cluster: self.cluster.clone(), model: self.model, pgvector: self.pgvector, unless_done: false };
         let report = locule::migrate(&engine, &admin, &migration)?;
         if context.json() {
             return output::json(&report);
