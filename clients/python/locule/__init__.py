@@ -4,7 +4,7 @@
 the calls of mem0, and ``locule.syntha`` is a drop-in for the package of that name.
 """
 
-from ._awaited import AsyncContext, AsyncJobs, AsyncRelationships, AsyncRuns
+from ._awaited import AsyncChanges, AsyncContext, AsyncJobs, AsyncRelationships, AsyncRuns
 from .beside import Jobs, Relationships, Runs
 from .client import AsyncClient, AsyncSpace, Client
 from .context import Changes, Context
@@ -59,6 +59,7 @@ from .syntha.isolation import UserManager
 
 __all__ = [
     "Agent",
+    "AsyncChanges",
     "AsyncClient",
     "AsyncContext",
     "AsyncJobs",

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any, AsyncIterator, Awaitable, Callable, Iterable, List, Mapping, Optional, Sequence, TypeVar, Union
 
 from .beside import Direction, Jobs, Relationships, Runs
-from .context import Context, pause
+from .context import Changes, Context, pause
 from .errors import ConflictError
 from .records import (
     Agent,
@@ -31,7 +31,7 @@ from .records import (
     Topic,
 )
 
-__all__ = ["AsyncContext", "AsyncJobs", "AsyncRelationships", "AsyncRuns", "awaited", "walked"]
+__all__ = ["AsyncChanges", "AsyncContext", "AsyncJobs", "AsyncRelationships", "AsyncRuns", "awaited", "walked"]
 
 #: How many things a walk brings over from its thread at once: as many as a page has.
 _AT_ONCE = 1000
@@ -53,6 +53,48 @@ async def walked(executor: Optional[Executor], items: Iterable[Answer]) -> Async
             yield item
         if len(some) < _AT_ONCE:
             return
+
+
+class AsyncChanges(AsyncIterator[Change]):
+    """Changes of a context, as they happen: see :meth:`Context.changes`."""
+
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
+        # It waits in a thread of its own, so that those who follow keep no other call waiting.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="locule-changes")
+
+    async def __anext__(self) -> Change:
+        if self._changes.is_closed():
+            raise StopAsyncIteration
+        try:
+            change: Optional[Change] = await awaited(self._thread, next, self._changes, None)
+        except asyncio.CancelledError:
+            # The thread may get a change yet, which nobody would hear of.
+            self._end()
+            raise
+        if change is None:
+            self._end()
+            raise StopAsyncIteration
+        return change
+
+    async def aclose(self) -> None:
+        """End it, also while another task waits for a change."""
+        self._end()
+
+    async def __aenter__(self) -> "AsyncChanges":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        self._changes.close()
+        self._thread.shutdown(wait=False)
+
+    def __del__(self) -> None:
+        # If nobody follows any more, nothing is held open for them.
+        if hasattr(self, "_thread"):
+            self._end()
 
 
 class AsyncContext:
@@ -256,22 +298,11 @@ class AsyncContext:
         """See :meth:`Context.call_tool`."""
         return await awaited(self._executor, self._context.call_tool, tool, arguments, agent=agent, role=role)
 
-    async def changes(
+    def changes(
         self, *, after: int = 0, agent: Optional[str] = None, wait_s: Optional[float] = None, patience_s: float = 60.0
-    ) -> AsyncIterator[Change]:
+    ) -> AsyncChanges:
         """See :meth:`Context.changes`. It ends with the task that follows it, or with ``aclose()``."""
-        changes = self._context.changes(after=after, agent=agent, wait_s=wait_s, patience_s=patience_s)
-        # It waits in a thread of its own, so that those who follow keep no other call waiting.
-        thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="locule-changes")
-        try:
-            while True:
-                change = await awaited(thread, next, changes, None)
-                if change is None:
-                    return
-                yield change
-        finally:
-            changes.close()
-            thread.shutdown(wait=False)
+        return AsyncChanges(self._context.changes(after=after, agent=agent, wait_s=wait_s, patience_s=patience_s))
 
     def __repr__(self) -> str:
         return repr(self._context)

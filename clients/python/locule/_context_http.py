@@ -153,8 +153,11 @@ class RemoteFollower:
             # The space was put back to what it once was, and is told from its beginning.
             self._known = dict.fromkeys(self._known, -1)
         self._after = after
-        # A number that this Python does not read is for whoever gets the entry to hear of.
-        what = json.loads(said, parse_int=str)
+        try:
+            what = json.loads(said, parse_int=str)
+        except (ValueError, RecursionError):
+            # What this Python does not read is for whoever gets it to hear of.
+            return [(event, after, said)]
         if event == "keys":
             known, self._known = self._known, dict.fromkeys(what["keys"], -1)
             if known is None:

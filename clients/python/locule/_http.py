@@ -231,6 +231,8 @@ def _unreachable(error: Exception) -> LoculeError:
 
 def _problem(response: http.client.HTTPResponse, text: str) -> LoculeError:
     request_id = response.headers.get("x-request-id")
+    if response.status in (414, 431):
+        return from_code("too_large", "A name is too long to stand in an address: use a shorter one.", request_id=request_id)
     try:
         problem = json.loads(text)
         code, detail = str(problem["code"]), str(problem["detail"])

@@ -346,6 +346,10 @@ class Changes(Iterator[Change]):
         self._closed.set()
         self._follower.close()
 
+    def is_closed(self) -> bool:
+        """Whether it is over."""
+        return self._closed.is_set()
+
     def __enter__(self) -> "Changes":
         return self
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import itertools
 import threading
 from contextlib import ExitStack, contextmanager
@@ -62,25 +61,31 @@ class Waiting:
 
         def call(*arguments: Any, **fields: Any) -> Any:
             answer = found(*arguments, **fields)
-            if inspect.isasyncgen(answer):
-                return self._walk(answer)
+            if isinstance(answer, AsyncIterator):
+                return Walking(self._loop, answer)
             answer = self._loop.run(answer)
             return Waiting(self._loop, answer) if isinstance(answer, AsyncSpace) else answer
 
         return call
 
     def __iter__(self) -> Iterator[Any]:
-        return self._walk(self._awaited.__aiter__())
+        return Walking(self._loop, self._awaited.__aiter__())
 
-    def _walk(self, items: AsyncIterator[Any]) -> Iterator[Any]:
+
+class Walking(Iterator[Any]):
+    """An asynchronous iterator whose items are waited for."""
+
+    def __init__(self, loop: Loop, items: AsyncIterator[Any]) -> None:
+        self._loop, self._items = loop, items
+
+    def __next__(self) -> Any:
         try:
-            while True:
-                try:
-                    yield self._loop.run(items.__anext__())
-                except StopAsyncIteration:
-                    return
-        finally:
-            self._loop.run(items.aclose())  # type: ignore[attr-defined]
+            return self._loop.run(self._items.__anext__())
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+    def close(self) -> None:
+        self._loop.run(self._items.aclose())  # type: ignore[attr-defined]
 
 
 @contextmanager
