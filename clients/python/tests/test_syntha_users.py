@@ -6,6 +6,8 @@ import json
 import os
 import sqlite3
 import subprocess
+import sys
+import threading
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
@@ -31,6 +33,7 @@ def manage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manage]:
         managers.append(UserManager(**where, **options))
         return managers[-1]
 
+    made.where = where  # type: ignore[attr-defined]
     yield made
     for manager in managers:
         manager.close()
@@ -139,3 +142,111 @@ def test_what_is_on_record_is_sealed_with_the_space(database: str, tmp_path: Pat
         assert [each["key"] for each in users.audit_log("alice")] == ["canary-key", "canary-key"]
     rows = psql(database, "SELECT space_audit::text FROM space_audit UNION ALL SELECT context_entries::text FROM context_entries")
     assert rows.count("sealed") == 2 and "canary" not in rows
+
+
+def refusals(work: Callable[[int], None], count: int = 16) -> List[str]:
+    """What so many threads were refused, who did it as often as they could."""
+    refused: List[str] = []
+    raised: List[BaseException] = []
+
+    def run(number: int) -> None:
+        for turn in range(4):
+            try:
+                work(4 * number + turn)
+            except SynthaPerformanceError as error:
+                refused.append(str(error))
+            except BaseException as error:
+                raised.append(error)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert raised == []
+    assert all("limit" in text and "size" in text for text in refused)
+    return refused
+
+
+FILLS = """
+import json, sys
+from locule.syntha import SynthaPerformanceError
+from locule.syntha.isolation import UserManager
+with UserManager(**json.loads(sys.argv[1])) as users:
+    mesh = users.create_user_session("alice")
+    done = 0
+    for turn in range(20):
+        try:
+            mesh.push(f"{sys.argv[2]} {turn}", 1)
+            done += 1
+        except SynthaPerformanceError:
+            pass
+    print(done)
+"""
+
+
+def test_as_many_contexts_as_there_may_be_from_threads_and_processes(manage: Manage, tmp_path: Path) -> None:
+    users = manage(resource_limits={"max_contexts": 30})
+    mesh = users.create_user_session("alice")
+    said = json.dumps({**manage.where, "resource_limits": {"max_contexts": 30}})  # type: ignore[attr-defined]
+    programs = [
+        subprocess.Popen([sys.executable, "-c", FILLS, said, str(number)], cwd=tmp_path, stdout=subprocess.PIPE)
+        for number in range(2)
+    ]
+    refused = refusals(lambda number: mesh.push(f"key {number}", 1))
+    done = [int(program.communicate()[0]) for program in programs]
+    assert mesh.size() == 30 == 64 - len(refused) + sum(done)
+    # Within the limit it may be written over; what is removed, or over, makes room.
+    key = mesh.get_keys_for_agent("a")[0]
+    mesh.push(key, "again", ttl=-1)
+    mesh.push("in its place", 1)
+    assert mesh.remove("in its place")
+    mesh.push("and once more", 1)
+    with pytest.raises(SynthaPerformanceError):
+        mesh.push("too many", 1)
+    told = ToolHandler(mesh, "a").handle_tool_call("push_context", key="too many", value="1")
+    assert told["success"] is False and "limit" in told["error"] and mesh.get("too many") is None
+    users.create_user_session("bob").push("key", 1)
+
+
+def test_as_many_agents_as_there_may_be_whatever_they_do(manage: Manage) -> None:
+    users = manage(resource_limits={"max_agents": 10})
+    mesh = users.create_user_session("alice")
+
+    def appear(number: int) -> None:
+        name = f"agent {number}"
+        if number % 3 == 0:
+            ToolHandler(mesh, name).push_context("shared", number)
+        elif number % 3 == 1:
+            mesh.register_agent_topics(name, ["t"])
+        else:
+            mesh.set_agent_post_permissions(name, ["t"])
+
+    assert len(refusals(appear)) == 54
+    mesh.push("of the program", 1)
+    # The same agents may do it again, and those who only read are none.
+    assert len(refusals(appear)) == 54
+    assert ToolHandler(mesh, "somebody else").get_context("shared") is not None
+    told = ToolHandler(mesh, "somebody else").handle_tool_call("push_context", key="k", value="v")
+    assert told["success"] is False and "limit" in told["error"] and mesh.get("k") is None
+    told = ToolHandler(mesh, "somebody else").handle_tool_call("subscribe_to_topics", topics=["t"])
+    assert told["success"] is False and "limit" in told["error"]
+
+
+def test_as_many_bytes_as_there_may_be(manage: Manage) -> None:
+    users = manage(resource_limits={"storage_limit_mb": 0.5})
+    mesh = users.create_user_session("alice")
+    refused = refusals(lambda number: mesh.push(f"key {number}", "x" * 20_000))
+    held = mesh.size()
+    assert held == 64 - len(refused) and 20 <= held <= 25
+    with pytest.raises(SynthaPerformanceError):
+        mesh.push("one more", "x" * 20_000)
+    first = mesh.get_keys_for_agent("a")[0]
+    with pytest.raises(SynthaPerformanceError):
+        mesh.push(first, "x" * 60_000)
+    assert mesh.get(first) == "x" * 20_000
+    mesh.push(first, "y" * 20_000)
+    mesh.push(first, "z")
+    mesh.push("one more", "x" * 19_000)
+    mesh.clear()
+    assert len(refusals(lambda number: mesh.push(f"key {number}", "x" * 20_000))) == len(refused)

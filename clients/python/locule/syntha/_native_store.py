@@ -39,6 +39,8 @@ def told(operation: str) -> Iterator[None]:
     except errors.AuthenticationError as error:
         raise SynthaSecurityError(error.detail, security_event=operation, cause=error) from error
     except errors.TemporaryError as error:
+        if error.code == "storage_full":
+            raise SynthaPersistenceError(error.detail, operation=operation, cause=error) from error
         raise SynthaConnectionError(error.detail, service="store", cause=error) from error
     except errors.LoculeError as error:
         raise SynthaPersistenceError(error.detail, operation=operation, cause=error) from error
