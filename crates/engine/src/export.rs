@@ -31,8 +31,8 @@ pub const EXPORT_FORMAT: &str = "locule-export-1";
 /// How many imported memories, or relationships, one transaction takes.
 const IMPORT_BATCH: usize = 500;
 
-/// How many imported entries of the context.
-const IMPORT_ENTRIES: usize = 8;
+/// How many bytes of imported entries: they can be large, and each is in memory until it is put in.
+const IMPORT_BYTES: usize = 16 * 1024 * 1024;
 
 /// One memory of an export. Only `content` must be there to import one: the rest is made if it is missing.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -155,6 +155,10 @@ impl ExportedEntry {
     fn of(entry: Entry) -> Self {
         let Entry { key, value, audience, topics, writer, metadata, ttl_s, created_at, revision: _ } = entry;
         ExportedEntry { key, value, audience, topics, writer, metadata, ttl_s, created_at: Some(created_at) }
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.key.size_bytes() + self.value.text().len()
     }
 
     fn entry(self, now: Timestamp) -> Entry {
@@ -287,7 +291,7 @@ impl Engine {
     ) -> Result<ImportSummary> {
         let mut summary = ImportSummary::default();
         let (mut memories, mut relationships, mut feedback) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut agents, mut entries) = (Vec::new(), Vec::new());
+        let (mut agents, mut entries, mut bytes) = (Vec::new(), Vec::new(), 0);
         let mut things = things.peekable();
         while let Some(thing) = things.next() {
             match thing? {
@@ -295,7 +299,10 @@ impl Engine {
                 Imported::Relationship(relationship) => relationships.push(relationship),
                 Imported::Feedback(said) => feedback.push(said),
                 Imported::Agent(agent) => agents.push(agent),
-                Imported::Entry(entry) => entries.push(*entry),
+                Imported::Entry(entry) => {
+                    bytes += entry.size_bytes();
+                    entries.push(*entry);
+                }
                 Imported::Settings(settings) if settings.is_empty() => {}
                 Imported::Settings(settings) => drop(self.change_settings(open()?, &settings)?),
             }
@@ -312,8 +319,9 @@ impl Engine {
             if feedback.len() == IMPORT_BATCH || (last && !feedback.is_empty()) {
                 self.import_feedback(open()?, std::mem::take(&mut feedback))?;
             }
-            // Entries can be large, and each is in memory until it is put in.
-            if entries.len() == IMPORT_ENTRIES || (last && !(agents.is_empty() && entries.is_empty())) {
+            let shared = agents.len() + entries.len();
+            if shared == IMPORT_BATCH || bytes > IMPORT_BYTES || (last && shared > 0) {
+                bytes = 0;
                 self.import_context(open()?, std::mem::take(&mut agents), std::mem::take(&mut entries))?;
             }
         }
@@ -347,8 +355,10 @@ impl Engine {
             }
         }
         for exported in entries {
-            if writer.context_entry(&exported.key)?.is_none() {
-                writer.put_context(exported.entry(self.sources.now()))?;
+            // What has expired and lies about is not there.
+            let now = self.sources.now();
+            if writer.context_entry(&exported.key)?.is_none_or(|there| there.is_expired(now)) {
+                writer.put_context(exported.entry(now))?;
             }
         }
         writer.commit()

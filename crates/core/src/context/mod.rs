@@ -74,6 +74,9 @@ impl Entry {
         check_key(&self.key)?;
         self.audience.iter().flatten().try_for_each(check_name)?;
         limit::CONTEXT_ENTRY_BYTES.check(self.size_bytes())?;
+        if !(FIRST..=LAST).contains(&self.created_at) {
+            return Err(Error::invalid("An entry is written between the years 1970 and 9998."));
+        }
         check_names(&self.topics)?;
         check_names(self.writer.as_slice())?;
         check_metadata(self.metadata.as_ref())?;

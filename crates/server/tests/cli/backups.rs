@@ -11,8 +11,13 @@ fn filled(users: &[&str], memories: usize) -> Home {
     let lines: Vec<_> = (0..memories)
         .map(|number| json!({"content": format!("I'm allergic to peanuts {number}"), "embedding": null}).to_string())
         .collect();
+    let context = concat!(
+        r#"{"memories":[],"agents":[{"name":"a\u0000","topics":["t"],"posts":["t"]}],"context":[{"key":"k","value":[1e400],"#,
+        r#""audience":["a\u0000"],"topics":["t"],"created_at":"2026-01-01T10:00:00Z"}]}"#
+    );
     for user in users {
         home.run_on(&["user", "import", user, "-"], &lines.join("\n")).done();
+        home.run_on(&["user", "import", user, "-"], context).done();
     }
     home
 }
@@ -44,6 +49,7 @@ fn an_installation_is_put_back_on_another_machine() {
     let run = there.run(&restore);
     assert!(run.err.contains("restored  alice: 3 memories"), "{run:?}");
     assert_eq!(export(&there, "alice"), export(&here, "alice"));
+    assert!(export(&there, "alice").contains(r#"{"key":"k","value":[1e400],"audience":["a\u0000"],"topics":["t"]"#));
     assert_eq!(there.run(&["key", "list", "--json"]).json().as_array().unwrap().len(), 1);
     there.run(&["audit", "verify", "--all"]).done();
 

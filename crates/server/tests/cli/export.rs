@@ -124,6 +124,43 @@ fn context_goes_out_and_comes_back_as_it_was() {
 }
 
 #[test]
+fn context_that_is_no_context_is_not_imported() {
+    let home = Home::new();
+    home.run_on(&["user", "import", "alice", "-"], r#"{"memories":[],"context":[{"key":"k","value":1}]}"#).done();
+    let before = home.run(&["user", "export", "alice"]).done();
+    let names = |count: usize| {
+        serde_json::to_string(&(0..count).collect::<Vec<_>>().iter().map(ToString::to_string).collect::<Vec<_>>())
+            .unwrap()
+    };
+    let long = |bytes: usize| format!("\"{}\"", "x".repeat(bytes));
+    for (entry, why) in [
+        (format!(r#"{{"key":"l","value":{}}}"#, long(8 << 20)), "at most"),
+        (format!(r#"{{"key":"l","value":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000)), "at most 512"),
+        (format!(r#"{{"key":{},"value":{}}}"#, long(8_000_000), long(8_000_000)), "at most"),
+        (format!(r#"{{"key":"l","value":1,"topics":{}}}"#, names(1001)), "at most 1000"),
+        (format!(r#"{{"key":"l","value":1,"audience":[{}]}}"#, long(70_000)), "at most"),
+        (r#"{"key":"l","value":1,"ttl_s":1e400}"#.to_owned(), "number out of range"),
+        (r#"{"key":"l","value":1,"metadata":[]}"#.to_owned(), "JSON object"),
+        (r#"{"key":"l","value":1,"created_at":"-009000-01-01T00:00:00Z"}"#.to_owned(), "1970"),
+        (r#"{"key":"l","value":NaN}"#.to_owned(), "expected"),
+        (format!(r#"{{"key":"l","value":1,"more":{}}}"#, long(17 << 20)), "longer than"),
+    ] {
+        let run = home.run_on(&["user", "import", "alice", "-"], &format!(r#"{{"memories":[],"context":[{entry}]}}"#));
+        assert!(run.err.contains(why), "{entry:.80}: {}", run.err);
+        assert_eq!(timeless(&home.run(&["user", "export", "alice"]).done()), timeless(&before), "{entry:.80}");
+    }
+    let agents = format!(r#"{{"memories":[],"agents":[{{"name":"a","topics":{}}}]}}"#, names(1001));
+    assert!(home.run_on(&["user", "import", "alice", "-"], &agents).err.contains("at most 1000"));
+    // The largest entry there may be goes out and comes back.
+    let largest = format!(r#"{{"memories":[],"context":[{{"key":{},"value":{}}}]}}"#, long(7_000_000), long(8_000_000));
+    home.run_on(&["user", "import", "bob", "-"], &largest).done();
+    let export = home.run(&["user", "export", "bob"]).done();
+    home.run(&["user", "erase", "bob", "--yes"]).done();
+    home.run_on(&["user", "import", "bob", "-"], &export).done();
+    assert_eq!(timeless(&home.run(&["user", "export", "bob"]).done()), timeless(&export));
+}
+
+#[test]
 fn an_import_reaches_one_user_whatever_the_file_says() {
     let home = Home::new();
     home.run_on(&["user", "import", "alice", "-"], r#"{"content":"I'm allergic to peanuts"}"#).done();

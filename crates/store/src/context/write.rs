@@ -2,7 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 use locule_core::audit::Outcome;
-use locule_core::context::{Deed, Entry, EntryQuery, Json, Listed, Name, Push, may_not_overwrite, may_not_post};
+use locule_core::context::{
+    Deed, Entry, EntryQuery, Json, Listed, Name, Push, distinct, may_not_overwrite, may_not_post,
+};
 use locule_core::id::{EntryId, Tick};
 use locule_core::{Code, Error, Result};
 
@@ -45,9 +47,11 @@ impl Writer<'_> {
         self.alter_context(push, |_| Ok(value))
     }
 
-    /// Puts an entry as it is, whoever may read it, in place of the one that is there.
-    pub fn put_context(&mut self, entry: Entry) -> Result<Entry> {
+    /// Puts an entry as it is, whoever may read it, in place of the one that is there. Each name counts once.
+    pub fn put_context(&mut self, mut entry: Entry) -> Result<Entry> {
         entry.check()?;
+        entry.topics = distinct(entry.topics);
+        entry.audience = entry.audience.map(distinct);
         let before = self.entry_before(&entry.key)?;
         self.put_over(before, entry, None)
     }
@@ -104,7 +108,7 @@ impl Writer<'_> {
             audience: push.audience(followers),
             key: push.key,
             value: push.value,
-            topics: locule_core::context::distinct(push.topics),
+            topics: distinct(push.topics),
             writer: push.sender,
             metadata: push.metadata,
             ttl_s: push.ttl_s,

@@ -606,3 +606,23 @@ fn context_is_content() {
         assert_eq!(house.alice().entry("canary-key"), Some(entry));
     }
 }
+
+/// Neither PostgREST's roles nor Supabase's come to it, whatever their claims say.
+#[test]
+fn only_the_server_comes_to_context() {
+    let house = House::quick(&RLS, |_| {});
+    house.alice().push(push("k", "1")).unwrap();
+    for table in ["context_entries", "context_agents"] {
+        let may = format!(
+            "SELECT count(*), count(*) FILTER (WHERE has_table_privilege(role, '{table}', act)
+                     OR (act <> 'DELETE' AND has_any_column_privilege(role, '{table}', act)))
+             FROM unnest(ARRAY['anon', 'authenticated', 'service_role']) AS role,
+                  unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS act"
+        );
+        assert_eq!(house.psql(&may).trim(), "12|0", "{table}");
+        let forced = format!("SELECT relrowsecurity AND relforcerowsecurity FROM pg_class WHERE relname = '{table}'");
+        assert_eq!(house.psql(&forced).trim(), "t", "{table}");
+    }
+    // Whoever runs the database reads what is not sealed.
+    assert_eq!(house.psql("SELECT user_id, key, value FROM context_entries").trim(), r#"alice|"k"|1"#);
+}

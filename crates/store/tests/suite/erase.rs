@@ -4,11 +4,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use locule_core::auth::{KeyKind, NewKey};
 use locule_core::clock::Sources;
+use locule_core::context::{EntryQuery, Json, Push};
 use locule_core::memory::{Change, NewMemory};
 use locule_core::relationship::NewRelationship;
 use locule_core::{Code, Erasure};
 
-use crate::house::{ENCRYPTED, House, Layout, PLAIN, User, code, copy, embed, files, model, noon, ready, traces};
+use crate::context::name;
+use crate::house::{
+    ENCRYPTED, House, Layout, PLAIN, RLS, RLS_SEALED, User, code, copy, embed, files, model, noon, ready, traces,
+};
 
 for_each_layout! {
     an_erasure_may_be_repeated
@@ -49,6 +53,7 @@ fn live_through_everything(user: User) {
         ..NewRelationship::new(memory.id, SECRET, user.all()[0].id)
     };
     user.write(|writer| writer.relate(vec![new])).unwrap();
+    share_a_secret(user);
     user.search(&embed(SECRET), 5).unwrap();
     assert!(!crate::search::by_words(user, SECRET).is_empty());
     user.suspend(true);
@@ -64,6 +69,29 @@ fn live_through_everything(user: User) {
     );
     assert_eq!(code(meddling), Some(Code::NotYourSpace));
     user.process.store.spaces.publish().unwrap();
+}
+
+/// The secret wherever context can have it: in what is there, in what was written over, removed, swept away and ended.
+fn share_a_secret(user: User) {
+    let secret = || name(SECRET);
+    let value = |text: &str| Json::of(&format!("[\"{text}\"]")).unwrap();
+    let push = |key: &str| Push {
+        topics: vec![secret(), name("topic")],
+        sender: Some(secret()),
+        include_sender: true,
+        metadata: Some(Json::of(&format!("{{\"note\":\"{SECRET}\"}}")).unwrap()),
+        ..Push::new(name(key), value(SECRET))
+    };
+    user.write(|writer| writer.subscribe(&secret(), vec![secret(), name("topic")])).unwrap();
+    user.write(|writer| writer.permit(&secret(), vec![secret(), name("topic")])).unwrap();
+    for key in [SECRET, "removed", "over", "swept"] {
+        user.push(push(key)).unwrap();
+    }
+    user.write(|writer| writer.append_context(Push { value: value(&SECRET.repeat(200)), ..push(SECRET) })).unwrap();
+    user.write(|writer| writer.remove_context(&name("removed"), None)).unwrap();
+    user.push(Push::new(name("over"), value("nothing"))).unwrap();
+    user.push(Push { ttl_s: Some(-1.0), ..push("swept") }).unwrap();
+    user.write(|writer| writer.remove_expired_context()).unwrap();
 }
 
 fn all_traces(house: &House) -> Vec<String> {
@@ -310,6 +338,7 @@ fn a_first_write_racing_an_erasure_leaves_no_file(layout: &Layout) {
 fn a_deleted_memory_is_in_no_file_even_without_encryption() {
     let mut house = House::new(&PLAIN);
     live_through_everything(house.user(NAME));
+    house.user(NAME).write(|writer| writer.clear_context()).unwrap();
     let kept = house.bob().add("stays");
     let other = house.user(NAME).add("a lasting note");
     let doomed: Vec<_> = house.user(NAME).all().into_iter().filter(|memory| memory.id != other.id).collect();
@@ -332,6 +361,51 @@ fn a_deleted_memory_is_in_no_file_even_without_encryption() {
     house.reopen();
     assert_eq!(traces(house.data(), "a lasting note"), Vec::<String>::new());
     assert_eq!(house.bob().all(), [kept]);
+}
+
+#[test]
+fn context_that_is_gone_is_in_no_file_even_without_encryption() {
+    let mut house = House::new(&PLAIN);
+    let user = house.user(NAME);
+    share_a_secret(user);
+    user.push(Push::new(name("stays"), Json::of("1").unwrap())).unwrap();
+    assert!(!traces(house.data(), SECRET).is_empty(), "the search would find it");
+    user.write(|writer| writer.remove_context(&name(SECRET), None)).unwrap();
+    user.write(|writer| writer.delete_topic(&name(SECRET))).unwrap();
+    assert_eq!(user.entries(&EntryQuery::default()).len(), 2);
+    // The agent is still known by its name. With it goes the last of it.
+    house.store.spaces.close().unwrap();
+    assert!(!traces(house.data(), SECRET).is_empty());
+    house.user(NAME).write(|writer| writer.clear_context()).unwrap();
+    house.reopen();
+    assert_eq!(traces(house.data(), SECRET), Vec::<String>::new());
+}
+
+/// What a sealed space has said is in no file of the database, neither while it is there nor when it is gone; and its rows go.
+#[test]
+fn sealed_context_is_in_no_file_of_the_database() {
+    for (layout, sealed) in [(RLS_SEALED, true), (RLS, false)] {
+        let house = House::new(&layout);
+        house.bob().push(Push::new(name("stays"), Json::of("1").unwrap())).unwrap();
+        // No other test's words: they share the database's files.
+        let secret = format!("a {layout:?}-only secret of nineteen sparrows", layout = sealed);
+        let value = Json::of(&format!("\"{secret}\"")).unwrap();
+        let push = Push { topics: vec![name(&secret)], sender: Some(name(&secret)), ..Push::new(name(&secret), value) };
+        house.alice().push(push).unwrap();
+        house.alice().write(|writer| writer.subscribe(&name(&secret), vec![name(&secret)])).unwrap();
+        let there = || {
+            house.psql("CHECKPOINT");
+            files(&house.cluster_data()).iter().any(|(_, bytes)| crate::house::holds(bytes, secret.as_bytes()))
+        };
+        assert_eq!(there(), !sealed, "sealed: {sealed}");
+        house.alice().erase().unwrap();
+        for table in ["context_entries", "context_agents"] {
+            let count = house.psql(&format!("SELECT count(*) FROM {table}"));
+            assert_eq!(count.trim(), if table == "context_entries" { "1" } else { "0" });
+        }
+        assert!(!sealed || !there());
+        assert_eq!(house.bob().entries(&EntryQuery::default()).len(), 1);
+    }
 }
 
 #[test]

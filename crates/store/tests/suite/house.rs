@@ -135,6 +135,11 @@ impl House {
         database.on.cluster().psql_in(&database.name, sql)
     }
 
+    /// The files of the cluster that the spaces are in.
+    pub fn cluster_data(&self) -> PathBuf {
+        self.database.as_ref().expect("a database").on.cluster().data_dir()
+    }
+
     /// The same in another database of the cluster.
     pub fn psql_in(&self, database: &str, sql: &str) -> String {
         self.database.as_ref().expect("a database").on.cluster().psql_in(database, sql)
@@ -505,7 +510,8 @@ pub fn traces(root: &Path, text: &str) -> Vec<String> {
     found
 }
 
-fn holds(bytes: &[u8], needle: &[u8]) -> bool {
+/// Whether these bytes stand somewhere in those.
+pub fn holds(bytes: &[u8], needle: &[u8]) -> bool {
     let mut rest = bytes;
     while let Some(start) = rest.iter().position(|byte| *byte == needle[0]) {
         rest = &rest[start..];

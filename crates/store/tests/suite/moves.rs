@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use locule_core::audit::Outcome;
 use locule_core::auth::{ActAs, Authenticator, KeyKind, NewKey};
 use locule_core::clock::{ManualClock, Sources};
-use locule_core::context::{Deed, Json, Name, Push};
+use locule_core::context::{Deed, EntryQuery, Json, Name, Push};
 use locule_core::directory::Directory as _;
 use locule_core::feedback::{Feedback, Rating};
 use locule_core::id::{Issuer, MemoryId};
@@ -357,6 +357,17 @@ pub fn seen(user: User, deleted: &[MemoryId]) -> BTreeMap<String, String> {
     note("settings", format!("{:?}", user.read(|reader| reader.settings()).unwrap()));
     let feedback: Vec<_> = all.iter().map(|memory| user.read(|reader| reader.feedback(memory.id)).unwrap()).collect();
     note("feedback", format!("{feedback:?}"));
+    let entries = user.entries(&EntryQuery { expired: true, ..EntryQuery::default() });
+    // Each is found by its key too, and each agent by its name: however a database keeps what finds them.
+    for entry in &entries {
+        assert_eq!(user.read(|reader| reader.context_entry(&entry.key)).unwrap().as_ref(), Some(entry));
+    }
+    let agents = user.read(|reader| reader.context_agents()).unwrap();
+    for agent in &agents {
+        assert_eq!(user.read(|reader| reader.context_agent(&agent.name)).unwrap().as_ref(), Some(agent));
+    }
+    assert_eq!(entries.len(), if user.name == "alice" { 2 } else { 0 });
+    note("context", format!("{entries:#?}\n{agents:#?}"));
     note("state", format!("{:?}", user.read(|reader| reader.state()).unwrap()));
     seen
 }

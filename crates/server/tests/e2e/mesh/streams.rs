@@ -61,6 +61,37 @@ fn whoever_leaves_gives_the_place_back() {
     }
 }
 
+/// A stream is a request: its credential was good when it began. Its user has to be there all along.
+#[test]
+fn a_stream_ends_with_its_user() {
+    let house = House::with(&NO_MODEL);
+    let (alice, bob) = (house.alice(), house.bob());
+    for user in [&alice, &bob] {
+        user.post("/context", json!({"key": "k", "value": 1})).expect(200);
+    }
+    let mut other = begun(&bob);
+    for end in [["user", "suspend", "alice-123"].as_slice(), &["user", "erase", "alice-123", "--yes"]] {
+        let mut wire = begun(&house.alice().with("connection", "close"));
+        house.run(end);
+        // Nothing comes any more but the end.
+        let rest = String::from_utf8(wire.rest().unwrap()).unwrap();
+        assert_eq!(rest.matches("event: ").count(), 1, "{rest}");
+        if end[1] == "suspend" {
+            house.run(&["user", "resume", "alice-123"]);
+        }
+    }
+    let (key, id) = house
+        .key(locule::auth::KeyKind::User { identity: house.engine().identity("bob-456").unwrap(), read_only: true });
+    let reader = house.caller("bob-456", &key);
+    let mut with_key = begun(&reader);
+    house.run(&["key", "revoke", &id]);
+    reader.get("/context").expect(401);
+    bob.post("/context", json!({"key": "k", "value": 2})).expect(200);
+    for wire in [&mut other, &mut with_key] {
+        assert_eq!((next(wire)["value"].as_u64(), next(wire)["value"].as_u64()), (Some(1), Some(2)));
+    }
+}
+
 #[test]
 fn who_does_not_read_keeps_nobody_and_costs_little() {
     const LONG: usize = 1 << 20;

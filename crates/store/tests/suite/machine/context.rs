@@ -126,7 +126,6 @@ impl Town {
         let push = self.some_push();
         let (audience, created_at) = (self.dice.one_in(2).then(|| self.names(&AGENTS, 3)), self.moment());
         let Push { key, value, topics, ttl_s, sender: writer, metadata, .. } = push;
-        let topics = locule_core::context::distinct(topics);
         let entry = Entry { key, value, audience, topics, writer, metadata, ttl_s, created_at, revision: 7 };
         let outcome = self.user(who).write(|writer| writer.put_context(entry.clone()));
         let Some(outcome) = self.allowed(who, outcome, when) else { return };

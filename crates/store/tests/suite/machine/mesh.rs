@@ -98,6 +98,7 @@ impl Mesh {
     /// An entry as it is. Its revision is not known before. Where there is no room for it, and it is over as it comes, it comes
     /// and goes.
     pub fn put(&self, entry: Entry, now: Timestamp) -> Outcome<Entry> {
+        let entry = Entry { audience: entry.audience.map(once), topics: once(entry.topics), ..entry };
         let mut mesh = self.clone();
         mesh.entries.retain(|entry| !is_over(entry, now - SignedDuration::from_secs(LEFT_S)));
         let count = mesh.entries.len();
