@@ -31,7 +31,7 @@ test:
 	@bash .ci/count bash .ci/suites
 
 bench:
-	@if [ -f bench/run.sh ]; then bash bench/run.sh; else echo "There is no bench/run.sh in this checkout: nothing is measured."; fi
+	@if [ -f bench/run.sh ]; then bash bench/run.sh && bash bench/meshes.sh; else echo "There is no bench/run.sh in this checkout: nothing is measured."; fi
 
 failover:
 	bash .ci/services --failover

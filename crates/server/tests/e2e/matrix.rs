@@ -1,6 +1,7 @@
 //! Who may call what: every route and every kind of caller, in one table.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use locule::auth::KeyKind;
 use locule::memory::Metadata;
@@ -231,13 +232,16 @@ fn failed_job(house: &House, name: &str, service: &str) -> JobId {
     let scope = engine.gate().write(&principal, Target::Named(name), Act::WriteMemories, &Request::default()).unwrap();
     let job = engine.add_job(scope, NewJob::new(JobKind::Extract, Metadata::new())).unwrap();
     let crew = Crew::new(engine.clone(), vec![Box::new(Refusing)]);
+    let patience = Instant::now() + Duration::from_secs(120);
     loop {
         crew.pass().unwrap();
         let scope =
             engine.gate().read(&principal, Target::Named(name), Act::ReadMemories, &Request::default()).unwrap();
-        if engine.job(scope, job.id).unwrap().status == JobStatus::Failed {
+        let now = engine.job(scope, job.id).unwrap();
+        if now.status == JobStatus::Failed {
             return job.id;
         }
+        assert!(Instant::now() < patience, "nobody ends it: {now:?}");
     }
 }
 
