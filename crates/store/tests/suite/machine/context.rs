@@ -24,7 +24,7 @@ pub struct Heard {
 
 impl Town {
     pub(super) fn mesh(&mut self, who: usize, when: &str) {
-        match self.dice.below(24) {
+        match self.dice.below(26) {
             0..=6 => self.push(who, when),
             7..=9 => self.append(who, when),
             10 => self.put(who, when),
@@ -37,6 +37,7 @@ impl Town {
             20 if self.dice.one_in(4) => self.clear(who, when),
             20 => self.remove_expired(who, when),
             21 | 22 => self.look(who, when),
+            24 | 25 => self.edit(who, when),
             _ => self.follow(who, when),
         }
     }
@@ -103,14 +104,28 @@ impl Town {
     }
 
     fn push(&mut self, who: usize, when: &str) {
+        let push = self.push_on_what_was_read(who);
+        let outcome = self.user(who).write(|writer| writer.push_context(push.clone()));
+        let Some(outcome) = self.allowed(who, outcome, when) else { return };
+        let expected = self.people[who].mesh.push(&push, self.moment());
+        self.settle_written(who, expected, outcome, when);
+    }
+
+    /// Sometimes one that is to be written on a revision: the right one, or another.
+    fn push_on_what_was_read(&mut self, who: usize) -> Push {
         let mut push = self.some_push();
         if self.dice.one_in(4) {
             let there = self.people[who].mesh.live_one(&push.key, self.moment()).map(|there| there.revision);
             push.expected_revision = Some(*self.dice.pick(&[0, 1, there.unwrap_or(0), there.unwrap_or(0)]));
         }
-        let outcome = self.user(who).write(|writer| writer.push_context(push.clone()));
+        push
+    }
+
+    fn edit(&mut self, who: usize, when: &str) {
+        let push = self.push_on_what_was_read(who);
+        let outcome = self.user(who).write(|writer| writer.edit_context(push.clone()));
         let Some(outcome) = self.allowed(who, outcome, when) else { return };
-        let expected = self.people[who].mesh.push(&push, self.moment());
+        let expected = self.people[who].mesh.edit(&push, self.moment());
         self.settle_written(who, expected, outcome, when);
     }
 

@@ -95,6 +95,20 @@ impl Mesh {
         self.put(Entry { value, writer, ..there.clone() }, now)
     }
 
+    /// Another value for what is there, by whoever might push it anew.
+    pub fn edit(&self, push: &Push, now: Timestamp) -> Outcome<Entry> {
+        let Some(there) = self.live_one(&push.key, now) else { return self.push(push, now) };
+        self.may_post(push.sender.as_ref(), &there.topics)?;
+        if push.sender.as_ref().is_some_and(|sender| !may_change(sender, there)) {
+            return Err(Code::NotAllowed);
+        }
+        if push.expected_revision.is_some_and(|expected| expected != there.revision) {
+            return Err(Code::Conflict);
+        }
+        let writer = push.sender.clone().or_else(|| there.writer.clone());
+        self.put(Entry { value: push.value.clone(), writer, ..there.clone() }, now)
+    }
+
     /// An entry as it is. Its revision is not known before. Where there is no room for it, and it is over as it comes, it comes
     /// and goes.
     pub fn put(&self, entry: Entry, now: Timestamp) -> Outcome<Entry> {
