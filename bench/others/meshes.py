@@ -91,6 +91,9 @@ def of_one(module, options, seconds, sizes):
             mesh = mesh_of(**options)
             told[f"list {entries:,}"] = rate(seconds, lambda number: mesh.get_keys_for_agent("agent"))
             told[f"get all {entries:,}"] = rate(seconds, lambda number: mesh.get_all_for_agent("agent"))
+        if entries <= 10_000 or module != "syntha":  # whose opening takes minutes then
+            mesh = mesh or mesh_of(**options)
+            told[f"push beside {entries:,}"] = rate(seconds, lambda number: mesh.push(f"beside {entries} {number}", VALUE))
         mesh = mesh or (mesh_of(**options) if entries != sizes[-1] else None)
     if mesh is not None:
         mesh.close()

@@ -16,6 +16,9 @@ use crate::tx::Value;
 /// How long an entry that has expired may still lie about: it can be counted, not read.
 const LEFT: SignedDuration = SignedDuration::from_mins(5);
 
+/// The first moment at which something expires. Said like this, it is found in the index of those that do.
+const EARLIEST: &str = "SELECT min(expires_at) FROM context_entries WHERE expires_at IS NOT NULL";
+
 /// The latest id below `$1`.
 const LATEST: &str = "SELECT id FROM context_entries WHERE id < $1 ORDER BY id DESC LIMIT 1";
 
@@ -76,7 +79,7 @@ impl Writer<'_> {
     fn entry_before(&mut self, key: &Name) -> Result<Option<Entry>> {
         let sql = format!(
             "SELECT {COLUMNS}, earliest, latest
-                 FROM (SELECT (SELECT min(expires_at) FROM context_entries) AS earliest, ({LATEST}) AS latest) AS known
+                 FROM (SELECT ({EARLIEST}) AS earliest, ({LATEST}) AS latest) AS known
                  LEFT JOIN context_entries ON key_hash = $2"
         );
         let bound = tick::bound(self.reader.now);
