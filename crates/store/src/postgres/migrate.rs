@@ -138,6 +138,11 @@ fn edition(server: &Server) -> String {
     format!("Locule, set up as {}", HEXLOWER.encode(&Sha256::digest(all.as_bytes())[..16]))
 }
 
+/// Says that all of it was done.
+fn mark(connection: &Connection, server: &Server) -> Result<()> {
+    connection.batch(&format!("COMMENT ON TABLE locule.migrations IS '{}'", edition(server)))
+}
+
 /// Whether all of it was done. The mark is a comment, which also those can read who may not look into the schema yet.
 fn is_done(connection: &Connection, server: &Server) -> Result<bool> {
     let mut is_done = false;
@@ -163,6 +168,7 @@ pub fn filled(privileged: &Address, server: &Server) -> Result<()> {
         // They let it in, and out again.
         connection.batch(&named(ROLES, prefix))?;
         set_vectors(&connection, prefix, pgvector::FILLED)?;
+        mark(&connection, server)?;
         connection.batch(&named(FINISH, prefix))
     })
 }
@@ -253,7 +259,7 @@ fn apply(connection: &Connection, server: &Server, wanted: &Wanted) -> Result<Re
     }
     directory::postgres::migrate::apply(connection, server.prefix())?;
     if wanted.layout == PostgresLayout::Rls && !report.unfilled {
-        connection.batch(&format!("COMMENT ON TABLE locule.migrations IS '{}'", edition(server)))?;
+        mark(connection, server)?;
     }
     connection.batch(&named(FINISH, prefix))?;
     report.made = things(connection, prefix)?.difference(&there).cloned().collect();
