@@ -25,6 +25,12 @@ from pathlib import Path
 VALUE = {"text": "x" * 160, "number": 1}
 
 
+def resident_mib():
+    """What this process has in memory now. (The most it ever had would hold what it was forked from.)"""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
 def rate(seconds, step):
     """How often a step is done in a second, and how much processor time each takes here, in microseconds."""
     count, began, used = 0, time.perf_counter(), time.process_time()
@@ -39,14 +45,15 @@ def opening(module, options):
     """A fresh process: how long it takes to open a mesh and have its first answer."""
     program = (
         "import sys, time, json, resource, importlib\n"
+        "def resident(): return int(open('/proc/self/statm').read().split()[1]) * resource.getpagesize() / 2**20\n"
         "mesh_of = importlib.import_module(sys.argv[1]).ContextMesh\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "before = resident()\n"
         "began, used = time.perf_counter(), time.process_time()\n"
         "mesh = mesh_of(**json.loads(sys.argv[2]))\n"
         "assert mesh.get('filled 0') is not None\n"
         "print(json.dumps({'ms': round(1e3 * (time.perf_counter() - began), 1),\n"
         "                  'cpu_ms': round(1e3 * (time.process_time() - used), 1),\n"
-        "                  'more_mib': round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, 1)}))\n"
+        "                  'more_mib': round(resident() - before, 1)}))\n"
     )
     return json.loads(subprocess.check_output([sys.executable, "-c", program, module, json.dumps(options)]))
 
@@ -103,7 +110,7 @@ def of_one(module, options, seconds, sizes):
 def of_many(module, options, users):
     """Many users' meshes, all open at once; how far it comes if it does not come to the end. A `{}` in the path is each user's."""
     mesh_of = importlib.import_module(module).ContextMesh
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = resident_mib()
     meshes, began, refused = [], time.perf_counter(), None
     for number in range(users):
         try:
@@ -120,7 +127,7 @@ def of_many(module, options, users):
         "users": len(meshes),
         "refused": refused,
         "per_second": round(len(meshes) / seconds, 1),
-        "more_mib": round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, 1),
+        "more_mib": round(resident_mib() - before, 1),
         "files_open": len(os.listdir("/proc/self/fd")),
     }
     for mesh in meshes:
