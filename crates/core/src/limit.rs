@@ -78,6 +78,7 @@ bounds! {
     CONTEXT_DEPTH = "JSON nesting of a value", 512, "levels", "Readers of JSON recurse once per level, and most bear twice as many.";
     CONTEXT_NAME_BYTES = "agent or topic", 64 * 1024, "bytes", "Kept with each entry that it may read or that was pushed to it.";
     CONTEXT_NAMES = "names in one list", 1000, "names", "Each is compared with each of another list.";
+    ACT_BYTES = "word for an act", 64, "bytes", "It stands in the trail; the longest in use has 19.";
     CONTEXT_NAMES_BYTES = "names in one list", 1024 * 1024, "bytes", "Read with each look at the entry or the agent that they are of.";
     CONTEXT_ENTRY_BYTES = "entry", 15 * 1024 * 1024, "bytes", "With its key, its names and its metadata it is one line of an export.";
     CONTEXT_ANSWER_BYTES = "context in one answer", 64 * 1024 * 1024, "bytes", "One answer is built in memory: ask for fewer keys.";

@@ -37,14 +37,11 @@ pub use locule_core::context::{
     Agent, Changes, Deed, DeletedTopic, Entry, EntryQuery, Follower, Heard, Json, Listed, Name, News, Push, Statistics,
     Told, Topic, distinct,
 };
-use locule_core::{Code, Error, Read, Result, Scope, Write};
+use locule_core::{Code, Error, Read, Result, Scope, Write, limit};
 use locule_store::Writer;
 pub use locule_store::{Wake, Watch};
 
 use crate::Engine;
-
-/// How long a word for an act may be; the longest in use has 19.
-const ACT_BYTES_MAX: usize = 64;
 
 impl Engine {
     /// Writes an entry for whom the push says, in place of the one that is there. A sender may write only what it may: see
@@ -215,7 +212,8 @@ impl Engine {
             return Ok(());
         }
         let word = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
-        if act.is_empty() || act.len() > ACT_BYTES_MAX || !act.bytes().all(word) {
+        limit::ACT_BYTES.check(act.len())?;
+        if act.is_empty() || !act.bytes().all(word) {
             return Err(Error::invalid("An act is one word of small letters and underscores."));
         }
         let space = self.store.spaces.open(scope);
